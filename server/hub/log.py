@@ -1,0 +1,409 @@
+"""The conversation's log in Valkey: append, claim, stop, read. The log is the truth, pub/sub is a hint.
+
+Appends queued within two milliseconds share one pipeline. A producer awaits each append before the next, so a repeat
+after a lost answer is recognised by its number and never written twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from redis import crc
+from redis import exceptions as redis_errors
+
+from server import errors
+from server.hub import scripts
+from server.hub.events import Event
+from server.ids import ConversationId, TenantId
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from server.telemetry import Telemetry
+
+PARTITIONS = 128
+TTL_MS = 15 * 60_000
+LEASE_MS = 4_000
+MAX_EVENTS = 2_000
+GROUP_S = 0.002
+AWAY = (redis_errors.ConnectionError, redis_errors.TimeoutError, redis_errors.BusyLoadingError, OSError, TimeoutError)
+
+Policy = Literal["queue", "replace", "reject", "force"]
+
+
+class Fenced(Exception):  # noqa: N818 - an outcome, not an error
+    """Another producer holds the claim: this one ends silently."""
+
+
+class LogLost(Exception):  # noqa: N818
+    """The log this claim was made on is gone (flushed, evicted, expired)."""
+
+
+class LogClosed(Exception):  # noqa: N818
+    """The stream has ended already."""
+
+
+class StopRequested(Exception):  # noqa: N818
+    """Somebody asked this stream to stop: only its terminal event may still be written."""
+
+    def __init__(self, heard: int | None) -> None:
+        super().__init__()
+        self.heard = heard
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One conversation's log: its tenant, its id and the names of its keys."""
+
+    tenant: TenantId
+    conversation: ConversationId
+
+    @property
+    def partition(self) -> int:
+        return int(crc.key_slot(self.conversation.encode())) % PARTITIONS
+
+    def key(self, kind: str, *rest: str) -> str:
+        """A key of this conversation; all of them share one hash tag, so one script may touch them together."""
+        return ":".join((f"t:{self.tenant}", f"{{p{self.partition}}}", kind, self.conversation, *rest))
+
+    @property
+    def log(self) -> str:
+        """The stream, and the channel of its events."""
+        return self.key("log")
+
+    @property
+    def meta(self) -> str:
+        return self.key("meta")
+
+    @property
+    def act(self) -> str:
+        return active_key(self.partition)
+
+    @property
+    def member(self) -> str:
+        return f"{self.tenant}/{self.conversation}"
+
+
+def active_key(partition: int) -> str:
+    """The sorted set of conversations with a running producer: conversation by claim deadline."""
+    return f"{{p{partition}}}:act"
+
+
+def read_member(member: bytes) -> Address:
+    """The address behind a member of the active set."""
+    tenant, _, conversation = member.decode().partition("/")
+    return Address(TenantId(tenant), ConversationId(conversation))
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where an event stands."""
+
+    epoch: str
+    seq: int
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to write one stream: void as soon as anybody else claims."""
+
+    address: Address
+    epoch: str
+    seq: int
+    fence: str
+    written: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimResult:
+    """`claimed` carries the claim; `known` the stream and answer made for the same message before."""
+
+    outcome: Literal["claimed", "queued", "busy", "known"]
+    claim: Claim | None = None
+    epoch: str = ""
+    seq: int = 0
+    known: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """A stream whose producer is gone, claimed for its undertaker."""
+
+    claim: Claim
+    state: str
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The log at one instant."""
+
+    epoch: str
+    top: int
+    state: str
+    stream_id: str
+    message_id: str
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What the position check reads: cheap, many at once."""
+
+    epoch: str
+    top: int
+    state: str
+    stream_id: str
+    heard: int | None
+
+
+@dataclass(slots=True)
+class _Pending:
+    keys: tuple[str, ...]
+    args: tuple[Any, ...]
+    done: asyncio.Future[list[Any]]
+
+
+def new_epoch() -> str:
+    """A short random name for one life of a log."""
+    return secrets.token_hex(4)
+
+
+class Log:
+    """Every conversation's log, through one Valkey client."""
+
+    def __init__(self, client: Redis[bytes], telemetry: Telemetry) -> None:
+        self._client = client
+        self._telemetry = telemetry
+        self._pending: list[_Pending] = []
+        self._flusher: asyncio.Task[None] | None = None
+        self._flushed_at = 0.0
+        self._shas = {text: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for text in _ALL}
+
+    async def append(self, address: Address, payload: str, *, mark: str = "") -> Appended:
+        """Write an event of nobody's stream; `mark` makes a repeat return the first one's place."""
+        return await self._append(address, "", 0, payload, "", terminal=False, mark=mark)
+
+    async def append_to_stream(
+        self, claim: Claim, number: int, payload: str, *, pos: int | None = None, terminal: bool = False
+    ) -> Appended:
+        """Write the claim's event `number` (from 1); raises Fenced, LogLost, LogClosed or StopRequested."""
+        place = "" if pos is None else str(pos)
+        return await self._append(claim.address, claim.fence, number, payload, place, terminal=terminal, mark="")
+
+    async def _append(
+        self, address: Address, fence: str, number: int, payload: str, pos: str, *, terminal: bool, mark: str
+    ) -> Appended:
+        keys = (address.log, address.meta, address.act, address.key("idem", mark) if mark else address.meta)
+        data = payload.encode("utf-8", "replace")
+        args = (
+            fence, number, pos, data, MAX_EVENTS, TTL_MS, new_epoch(), int(terminal), int(bool(mark)), address.member, LEASE_MS,
+        )  # fmt: skip
+        answer = await self._group(_Pending(keys, args, asyncio.get_running_loop().create_future()))
+        _raise_refusal(answer)
+        return Appended(answer[2].decode(), answer[0], bool(answer[1]))
+
+    async def _group(self, pending: _Pending) -> list[Any]:
+        self._pending.append(pending)
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.create_task(self._flush())
+        return await pending.done
+
+    async def _flush(self) -> None:
+        """Send what is queued; wait first when the last pipeline left less than two milliseconds ago."""
+        loop = asyncio.get_running_loop()
+        while self._pending:
+            pause = self._flushed_at + GROUP_S - loop.time()
+            if pause > 0:
+                await asyncio.sleep(pause)
+            batch, self._pending = self._pending, []
+            self._flushed_at = loop.time()
+            self._telemetry.hub_append_batch.observe(len(batch))
+            await self._send(batch)
+
+    async def _send(self, batch: list[_Pending]) -> None:
+        try:
+            answers = await self._pipeline(batch)
+            if any(isinstance(answer, redis_errors.NoScriptError) for answer in answers):
+                await self._client.script_load(scripts.APPEND)
+                missed = [index for index, answer in enumerate(answers) if isinstance(answer, redis_errors.NoScriptError)]
+                again = await self._pipeline([batch[index] for index in missed])
+                for index, answer in zip(missed, again, strict=True):
+                    answers[index] = answer
+        except BaseException as failure:
+            answers = [failure] * len(batch)
+            if not isinstance(failure, Exception):
+                _settle(batch, [redis_errors.ConnectionError("closing")] * len(batch))
+                raise
+        _settle(batch, answers)
+
+    async def _pipeline(self, batch: list[_Pending]) -> list[Any]:
+        sha = self._shas[scripts.APPEND]
+        async with self._client.pipeline(transaction=False) as pipe:
+            for pending in batch:
+                pipe.execute_command("EVALSHA", sha, len(pending.keys), *pending.keys, *pending.args)
+            return list(await pipe.execute(raise_on_error=False))
+
+    async def _run(self, script: str, address: Address, *args: Any, mark: str = "") -> Any:
+        keys = (address.log, address.meta, address.act, address.key("idem", mark) if mark else address.meta)
+        sha = self._shas[script]
+        try:
+            return await self._client.evalsha(sha, len(keys), *keys, *args)
+        except redis_errors.NoScriptError:
+            return await self._client.eval(script, len(keys), *keys, *args)
+
+    async def claim(
+        self, address: Address, stream_id: str, answer_id: str, job: str, *, owner: str, policy: Policy, mark: str = ""
+    ) -> ClaimResult:
+        """Take the right to write a stream, or queue the job behind the running one, as `policy` says."""
+        answer = await self._run(
+            scripts.CLAIM, address, stream_id, answer_id, owner, job, new_epoch(), TTL_MS, LEASE_MS, address.member, policy,
+            int(bool(mark)), mark=mark,
+        )  # fmt: skip
+        if answer[0] == 1:
+            epoch = answer[1].decode()
+            claim = Claim(address, epoch, answer[2], answer[3].decode())
+            return ClaimResult("claimed", claim, epoch, answer[2])
+        if answer[0] == 2:
+            return ClaimResult("queued", None, answer[1].decode(), answer[2])
+        return ClaimResult("known", known=answer[1].decode()) if answer[0] == 4 else ClaimResult("busy")
+
+    async def stop(self, address: Address, stream_id: str, heard: int | None) -> bool:
+        """Ask a stream to stop; False when it is not running (stale, harmless)."""
+        return bool(await self._run(scripts.STOP, address, stream_id, "" if heard is None else heard))
+
+    async def renew(self, claim: Claim) -> None:
+        """Keep a silent claim alive; raises Fenced or StopRequested."""
+        answer = await self._run(scripts.RENEW, claim.address, claim.fence, LEASE_MS, claim.address.member)
+        if answer[0] == b"":
+            raise Fenced()
+        if answer[0] == b"stopping":
+            raise StopRequested(_number(answer[1]))
+
+    async def clear(self, claim: Claim, *, owner: str) -> tuple[Claim, str] | None:
+        """End a claim; when a job waits, its claim and the job itself come back."""
+        answer = await self._run(scripts.CLEAR, claim.address, claim.fence, owner, LEASE_MS, claim.address.member)
+        if answer[0] != 1:
+            return None
+        return Claim(claim.address, answer[1].decode(), answer[2], answer[3].decode()), answer[4].decode()
+
+    async def overdue(self, now_ms: int) -> list[Address]:
+        """Conversations whose producer has let its deadline pass."""
+        async with self._client.pipeline(transaction=False) as pipe:
+            for partition in range(PARTITIONS):
+                pipe.zrangebyscore(active_key(partition), "-inf", now_ms)
+            found = await pipe.execute()
+        return [read_member(member) for members in found for member in members]
+
+    async def server_ms(self) -> int:
+        """Valkey's clock in milliseconds."""
+        seconds, micros = await self._client.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    async def reap(self, address: Address, *, owner: str) -> Dead | None:
+        """Claim a stream whose producer is gone; None when it lives or is clear."""
+        answer = await self._run(scripts.REAP, address, owner, LEASE_MS, address.member)
+        if not answer:
+            return None
+        claim = Claim(address, answer[0].decode(), answer[1], answer[2].decode(), written=answer[4])
+        return Dead(claim, answer[3].decode(), answer[5].decode())
+
+    async def view(
+        self, address: Address, *, epoch: str = "*", after: int = 0, limit: int = MAX_EVENTS * 2, touch: bool = False
+    ) -> View:
+        """The log now: its position and up to `limit` events after `after` (none when `epoch` is another one)."""
+        answer = await self._run(
+            scripts.VIEW, address, new_epoch(), epoch, after, limit, TTL_MS if touch or after == 0 else ""
+        )
+        name = answer[0].decode()
+        events = tuple(_event(name, entry) for entry in answer[5])
+        return View(name, answer[1], answer[2].decode(), answer[3].decode(), answer[4].decode(), events)
+
+    async def positions(self, addresses: Sequence[Address]) -> list[Position | None]:
+        """Where many logs stand, in one round trip; None where there is no log."""
+        async with self._client.pipeline(transaction=False) as pipe:
+            for address in addresses:
+                pipe.hmget(address.meta, "epoch", "s", "state", "streamId", "heard")
+            rows = await pipe.execute()
+        return [_position(row) for row in rows]
+
+    async def keep(self, addresses: Sequence[Address]) -> None:
+        """Give the logs of connected visitors a new term."""
+        async with self._client.pipeline(transaction=False) as pipe:
+            for address in addresses:
+                pipe.pexpire(address.log, TTL_MS)
+                pipe.pexpire(address.meta, TTL_MS)
+            await pipe.execute()
+
+    async def publish(self, channel: str, payload: str | bytes) -> None:
+        """Send an ephemeral message: lost if nobody listens."""
+        await self._client.publish(channel, payload)
+
+    async def close(self) -> None:
+        """Wait for what is queued."""
+        if self._flusher is not None:
+            with contextlib.suppress(Exception):
+                await self._flusher
+
+
+_ALL = (scripts.APPEND, scripts.CLAIM, scripts.STOP, scripts.RENEW, scripts.CLEAR, scripts.REAP, scripts.VIEW)
+
+
+def _settle(batch: list[_Pending], answers: Sequence[Any]) -> None:
+    for pending, answer in zip(batch, answers, strict=True):
+        if pending.done.done():
+            continue
+        if isinstance(answer, BaseException):
+            pending.done.set_exception(answer)
+        else:
+            pending.done.set_result(answer)
+
+
+def _raise_refusal(answer: list[Any]) -> None:
+    match answer[0]:
+        case -1:
+            raise Fenced()
+        case -2:
+            raise LogClosed()
+        case -3:
+            raise StopRequested(_number(answer[1]))
+        case -4:
+            raise LogLost()
+
+
+def _number(text: bytes | None) -> int | None:
+    return int(text) if text else None
+
+
+def _event(epoch: str, entry: list[Any]) -> Event:
+    seq = int(entry[0].split(b"-")[0])
+    fields = entry[1]
+    pos = int(fields[3]) if len(fields) > 2 else None
+    return Event(epoch, seq, fields[1].decode(), pos)
+
+
+def _position(row: list[bytes | None]) -> Position | None:
+    epoch, top, state, stream_id, heard = row
+    if epoch is None:
+        return None
+    return Position(
+        epoch.decode(), int(top or 0), (state or b"").decode(), (stream_id or b"").decode(), _number(heard)
+    )
+
+
+def read_publication(data: bytes) -> tuple[str, int, int | None, str]:
+    """Epoch, seq, pos and JSON of a message on a log's channel; seq 0 is control, -1 ephemeral."""
+    epoch, seq, pos, body = data.split(b"|", 3)
+    return epoch.decode(), int(seq), int(pos) if pos else None, body.decode()
+
+
+def unavailable(failure: BaseException) -> errors.Unavailable:
+    """What a caller is told while Valkey is away."""
+    return errors.Unavailable(f"The conversation store is away ({type(failure).__name__}).", retry_after_s=1.0)

@@ -1,0 +1,57 @@
+"""The rules dialect: no model and no network. It greets by phrase, and answers with the passages' own sentences, cited."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from server.llm.extract import has_content, short_answer
+from server.llm.messages import CompletionRequest, Delta, Finish, Grounding, TextDelta, Usage
+from server.llm.phrases import Phrases, phrases
+from server.llm.transport import Transport
+
+if TYPE_CHECKING:
+    from server.llm.catalog import Target
+
+WORD_S: Final = 0.015
+"""Between words: fast reading speed, and slow enough for the avatar to move its mouth."""
+
+_WORD = re.compile(r"\s*\S+\s*?(?=\s|$)|\s+$")
+
+BY_INTENT: Final[Mapping[str, Callable[[Phrases], str]]] = {
+    "farewell": lambda said: said.farewell,
+    "goodbye": lambda said: said.farewell,
+    "thanks": lambda said: said.thanks,
+    "gratitude": lambda said: said.thanks,
+}
+
+
+async def stream(
+    request: CompletionRequest, target: Target, transport: Transport, *, word_s: float = WORD_S
+) -> AsyncGenerator[Sequence[Delta], None]:
+    """The answer word by word, `word_s` seconds apart; costs nothing and always finishes."""
+    for at, word in enumerate(words(compose(request.grounding))):
+        if at:
+            await asyncio.sleep(word_s)
+        yield (TextDelta(word),)
+    yield (Usage(), Finish("stop"))
+
+
+def words(text: str) -> list[str]:
+    """`text` in pieces of one word each, white space with the word after it; joined they are `text` again."""
+    return _WORD.findall(text)
+
+
+def compose(grounding: Grounding) -> str:
+    """The whole answer to one question."""
+    said = phrases(grounding.language)
+    bot = grounding.bot_name or "Parlour"
+    if grounding.intent == "greeting":
+        return grounding.greeting.strip() or said.greeting.format(bot=bot)
+    if grounding.intent in BY_INTENT:
+        return BY_INTENT[grounding.intent](said)
+    if not has_content(grounding.question):
+        return said.about.format(bot=bot)
+    return short_answer(grounding.question, grounding.passages) or said.nothing_found

@@ -1,0 +1,270 @@
+"""A short answer made of the passages' own sentences, each with its citation; never a word that is not theirs.
+
+The question's terms are stemmed and weighed by how rare they are in the passages; a sentence scores by the share of that
+weight it covers, its heading and title helping. Below a floor there is no answer, which is the honest one.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from server.llm.messages import Passage
+from server.llm.plaintext import Block, blocks
+from server.llm.terms import QUESTION_HOW, STOPWORDS, related, stem
+
+MAX_SENTENCES: Final = 3
+MAX_CHARS: Final = 600
+MAX_LIST_CHARS: Final = 1100
+FLOOR: Final = 0.45
+"""The share of the question's weight that the best sentence must cover, headings counted half."""
+OWN_FLOOR: Final = 0.2
+"""The share it must cover in its own words."""
+NEAR_BEST: Final = 0.6
+AS_GOOD: Final = 0.88
+UNKNOWN_SHARE: Final = 0.8
+HEADING_SHARE: Final = 0.55
+OPENING_FLOOR: Final = 0.5
+"""The share that the first sentence under a heading must cover when only the heading and title carry the words."""
+LONE_FLOOR: Final = 0.6
+"""When a question has several terms, a sentence with only one of them must carry most of the weight."""
+RELATED_SHARE: Final = 0.7
+SAME: Final = 0.6
+
+_TOKEN = re.compile(r"[^\W_]+(?:[.@'’-][^\W_]+)*")
+_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+_ANAPHORA = re.compile(
+    r"(it|its|this|that|these|those|they|them|he|she|such|then|also|however|but|so|otherwise|instead|"
+    r"diese[rsmn]?|dies|sie|er|es|dann|auch|aber|esto|esta|estos|ese|eso|también|cela|ceci|ils|elles|il|elle|"
+    r"questo|questa|isto|isso|este|ele|ela)\b",
+    re.IGNORECASE,
+)
+_NUMERIC = re.compile(
+    r"\b(how (?:much|many|long|often|fast|big|large|old|far|soon)|when|what time|which (?:day|year|port|version)|"
+    r"price|cost|limit|wie ?(?:viel|lange|oft|gro(?:ß|ss)|schnell)|wann|cuánt\w+|cuándo|combien|quand|quanto|quanti|quando)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One candidate: its place in the passages, the terms of its own and of its surroundings, and its score."""
+
+    text: str
+    passage: int
+    n: int
+    block: int
+    at: int
+    kind: str
+    own: frozenset[str]
+    around: frozenset[str]
+    score: float = 0.0
+    covers: frozenset[str] = frozenset()
+
+
+def has_content(question: str) -> bool:
+    """Whether a question names anything one could look up."""
+    return bool(terms(question))
+
+
+def terms(text: str) -> list[str]:
+    """The stemmed content words of a text, in order; runs of CJK become pairs of characters."""
+    found: list[str] = []
+    for word in _TOKEN.findall(_folded(text)):
+        if _CJK.fullmatch(word):
+            found.extend(word[i : i + 2] for i in range(max(1, len(word) - 1)))
+            continue
+        whole = word.replace("’", "'")
+        for part in {whole, *whole.split("-")} if "-" in whole else (whole,):
+            part = part.removesuffix("'s")
+            if part not in STOPWORDS and (len(part) > 1 or part.isdigit()):
+                found.append(stem(part))
+    return found
+
+
+def short_answer(question: str, passages: Sequence[Passage]) -> str | None:
+    """One to three cited sentences or one cited list that answer `question`; None when no passage does."""
+    asked = list(dict.fromkeys(terms(question)))
+    laid_out = [blocks(passage.text) for passage in passages]
+    ranked = _ranked(question, asked, _candidates(passages, laid_out))
+    if not ranked:
+        return None
+    best = ranked[0]
+    as_list = _list_around(question, best, laid_out[best.passage])
+    if as_list:
+        return as_list
+    return _told(_chosen(ranked, laid_out))
+
+
+# Scoring --------------------------------------------------------------------------------------------------------------
+def _candidates(passages: Sequence[Passage], laid_out: Sequence[Sequence[Block]]) -> list[Sentence]:
+    found: list[Sentence] = []
+    for at, (passage, parts) in enumerate(zip(passages, laid_out, strict=True)):
+        title = terms(f"{passage.title} {passage.place}")
+        for block_at, block in enumerate(parts):
+            if block.kind == "code":
+                continue
+            around = frozenset([*title, *terms(block.heading), *terms(block.lead)])
+            for i, text in enumerate(block.sentences):
+                if text.endswith(":") and i + 1 == len(block.sentences):
+                    around |= _led_into(parts, block_at)
+                found.append(Sentence(text, at, passage.n, block_at, i, block.kind, frozenset(terms(text)), around))
+    return found
+
+
+def _led_into(parts: Sequence[Block], at: int) -> frozenset[str]:
+    """The terms of the list or code that the last sentence of a block leads into."""
+    after = parts[at + 1] if at + 1 < len(parts) else None
+    if after is None or after.kind not in ("list", "code"):
+        return frozenset()
+    return frozenset(terms(" ".join(after.sentences)))
+
+
+def _ranked(question: str, asked: Sequence[str], candidates: Sequence[Sentence]) -> list[Sentence]:
+    weights = _weights(asked, candidates)
+    whole = sum(weights.values())
+    if not whole:
+        return []
+    numeric = bool(_NUMERIC.search(question))
+    scored = []
+    for sentence in candidates:
+        own = sum(weight * _match(term, sentence.own) for term, weight in weights.items()) / whole
+        both = sum(
+            weight * max(_match(term, sentence.own), HEADING_SHARE * _match(term, sentence.around))
+            for term, weight in weights.items()
+        ) / whole
+        floor = FLOOR if len(asked) == 1 or len(_covers(asked, sentence.own)) > 1 else LONE_FLOOR
+        if (both >= floor and own >= OWN_FLOOR) or (both >= OPENING_FLOOR and _is_opening(sentence)):
+            scored.append(replace(sentence, score=both + _bonus(sentence, numeric), covers=_covers(asked, sentence.own)))
+    return sorted(scored, key=lambda sentence: (-sentence.score, sentence.passage, sentence.block, sentence.at))
+
+
+def _weights(asked: Sequence[str], candidates: Sequence[Sentence]) -> dict[str, float]:
+    """How much each asked term tells: rare in the passages is much, in every sentence is little."""
+    count = Counter(term for sentence in candidates for term in sentence.own | sentence.around)
+    n = len(candidates)
+    weights = {}
+    for term in asked:
+        seen = count[term] or max((count[other] for other in related(term)), default=0)
+        weights[term] = math.log(1 + (n + 1) / (seen + 0.5)) if seen else UNKNOWN_SHARE * math.log(1 + (n + 1) / 1.5)
+    return weights
+
+
+def _match(term: str, there: frozenset[str]) -> float:
+    if term in there:
+        return 1.0
+    if any(other in there for other in related(term)):
+        return RELATED_SHARE
+    if len(term) >= 5 and any(len(other) >= 5 and (other.startswith(term) or term.startswith(other)) for other in there):
+        return RELATED_SHARE
+    return 0.0
+
+
+def _covers(asked: Sequence[str], own: frozenset[str]) -> frozenset[str]:
+    return frozenset(term for term in asked if _match(term, own))
+
+
+def _is_opening(sentence: Sentence) -> bool:
+    """The first sentence under a heading that is itself the question: what follows is its answer."""
+    return sentence.at == 0 and sentence.kind == "text"
+
+
+def _bonus(sentence: Sentence, numeric: bool) -> float:
+    bonus = 0.04 / (1 + sentence.passage)
+    if numeric and re.search(r"\d", sentence.text):
+        bonus += 0.12
+    if sentence.at == 0 and sentence.kind == "text":
+        bonus += 0.03
+    if sentence.text.endswith("?"):
+        bonus -= 0.3
+    if sentence.kind == "table":
+        bonus -= 0.06
+    if len(sentence.text) > 320:
+        bonus -= 0.08
+    return bonus
+
+
+# Choosing and telling -------------------------------------------------------------------------------------------------
+def _list_around(question: str, best: Sentence, parts: Sequence[Block]) -> str | None:
+    """The whole list with its lead-in, when the best sentence leads into one or stands in one that the question asks for."""
+    at = best.block
+    wants_steps = bool(QUESTION_HOW.search(question))
+    if best.text.endswith(":") and at + 1 < len(parts) and parts[at + 1].kind in ("list", "code"):
+        return _laid_out(best.text, parts[at + 1], best.n)
+    if best.kind == "list" and parts[at].lead and (wants_steps or parts[at].ordered):
+        return _laid_out(parts[at].lead, parts[at], best.n)
+    if best.kind == "list" and wants_steps and len(parts[at].sentences) > 1:
+        return _laid_out("", parts[at], best.n)
+    return None
+
+
+def _laid_out(lead: str, block: Block, n: int) -> str | None:
+    """The lead-in and as many whole items as fit; None when not even one does."""
+    if block.kind == "code":
+        code = block.sentences[0]
+        return f"{lead} [{n}]\n```\n{code}\n```" if len(code) <= MAX_LIST_CHARS else None
+    lines: list[str] = [lead] if lead else []
+    room = MAX_LIST_CHARS - len(lead)
+    for number, item in enumerate(block.sentences, 1):
+        line = f"{number}. {item}" if block.ordered else f"- {item}"
+        room -= len(line)
+        if room < 0:
+            break
+        lines.append(line)
+    return "\n".join(lines) + f" [{n}]" if len(lines) > bool(lead) else None
+
+
+def _chosen(ranked: Sequence[Sentence], laid_out: Sequence[Sequence[Block]]) -> list[Sentence]:
+    best = ranked[0]
+    chosen = [*_antecedent(best, laid_out), best]
+    for sentence in ranked[1:]:
+        if sentence.kind == "table" != best.kind:
+            continue  # a table beside prose repeats it
+        if len(chosen) >= MAX_SENTENCES or sentence.score < NEAR_BEST * best.score:
+            break
+        long = sum(len(one.text) for one in chosen) + len(sentence.text) > MAX_CHARS
+        dangling = _ANAPHORA.match(sentence.text) and not _follows_any(sentence, chosen)
+        if not long and not dangling and not sentence.text.endswith((":", "?")) and _is_new(sentence, chosen, best):
+            chosen.append(sentence)
+    first = best.passage
+    return sorted(chosen, key=lambda one: (one.passage != first, one.passage, one.block, one.at))
+
+
+def _antecedent(sentence: Sentence, laid_out: Sequence[Sequence[Block]]) -> list[Sentence]:
+    """The sentence before one that begins with `it` or `this`, without which it says nothing."""
+    if sentence.at == 0 or sentence.kind != "text" or not _ANAPHORA.match(sentence.text):
+        return []
+    text = laid_out[sentence.passage][sentence.block].sentences[sentence.at - 1]
+    return [replace(sentence, text=text, at=sentence.at - 1, own=frozenset(terms(text)))]
+
+
+def _follows_any(sentence: Sentence, chosen: Iterable[Sentence]) -> bool:
+    place = (sentence.passage, sentence.block, sentence.at - 1)
+    return any((one.passage, one.block, one.at) == place for one in chosen)
+
+
+def _is_new(sentence: Sentence, chosen: Sequence[Sentence], best: Sentence) -> bool:
+    """Not said already: overlapping chunks repeat sentences, documents repeat facts."""
+    for one in chosen:
+        union = one.own | sentence.own
+        if one.text == sentence.text or (union and len(one.own & sentence.own) / len(union) >= SAME):
+            return False
+    said = frozenset(term for one in chosen for term in one.covers)
+    return sentence.score >= AS_GOOD * best.score or not sentence.covers <= said
+
+
+def _told(chosen: Sequence[Sentence]) -> str:
+    return " ".join(f"{sentence.text} [{sentence.n}]" for sentence in chosen)
+
+
+def _folded(text: str) -> str:
+    text = text.lower().replace("ß", "ss")
+    if text.isascii():
+        return text
+    parts = unicodedata.normalize("NFKD", text)
+    return unicodedata.normalize("NFC", "".join(ch for ch in parts if not unicodedata.combining(ch) or ch in "\u3099\u309a"))

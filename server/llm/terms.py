@@ -1,0 +1,133 @@
+"""Words that carry no meaning, words that mean nearly the same, and a light stemmer for the languages we greet in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+QUESTION_HOW: Final = re.compile(
+    r"\b(how (?:do|can|to|does|should|would|could)|steps?|set ?up|install\w*|instructions?|guide|list|which|what are|"
+    r"wie (?:kann|richte|mache|geht|installiere|füge|lade)|schritte?|welche|cómo|pasos|cuáles|comment|étapes|quels|quelles|"
+    r"come (?:posso|si|faccio)|passi|quali|como|passos|quais|hoe)\b",
+    re.IGNORECASE,
+)
+
+STOPWORDS: Final = frozenset(
+    """
+    a about after again all also am an and any are as at be because been before being between both but by can could did do
+    does doing don don't done down each even ever every few for from further get gets give got had has have having he her
+    here hers him his how i i'd i'm i've if in into is isn't it it's its itself just know let like make makes many may me might
+    more most much must my no nor not now of off ok okay on once one only or other our ours out over own please same she should
+    so some such tell than that that's the their theirs them then there these they thing things this those through to too under
+    until up us very want was we were what what's when where which while who whom whose why will with would you you'd you're
+    your yours yourself show explain need long take takes took happen happens possible use used using work works hello hi hey thanks thank
+    der die das den dem des ein eine einen einem einer eines und oder aber ich du er sie es wir ihr mich mir dich dir uns euch
+    ist sind war waren sein bin bist hat haben habe hatte wird werden wurde kann konnen konnte muss mussen soll sollen mein
+    meine meinen dein deine ihre ihren nicht kein keine habt seid werdet konnt musst mochte mochten wie was wer wo wann warum welche welcher welches wieviel mit von zu zum
+    zur im in am an auf aus bei fur nach uber um unter vor durch als auch noch nur schon so dass wenn bitte man gibt es
+    el la los las un una unos unas y o pero yo tu usted ustedes nosotros mi mis su sus es son era ser estar esta estan hay ha han
+    como que cual cuales cuando donde quien por para con sin de del al en se lo le les me te nos no si muy mas puedo puede
+    le la les un une des et ou mais je tu il elle nous vous ils elles mon ma mes ton ta tes son sa ses votre vos notre nos est
+    sont etait etre avoir a ai ont que qui quoi quel quelle quels quelles comment quand ou pourquoi combien avec sans de du au
+    aux en dans sur sous pour par se ce cette ces ne pas plus puis peut peux
+    il lo gli i una uno e o ma io tu lui lei noi voi loro mio mia tuo sua suo sono sei era essere ho hai ha hanno che chi cosa
+    come quando dove perche quanto quale quali con senza di del della dei delle al alla in nel nella su per da si non piu posso
+    os as um uma uns umas e ou mas eu tu ele ela nos eles elas meu minha seu sua sao ser estar esta ha tem ter que quem qual
+    quais como quando onde porque por para com sem do da dos das no na nos nas em ao se nao mais posso pode
+    de het een en of maar ik je jij hij zij wij jullie mijn jouw uw is zijn was waren heeft hebben kan kunnen moet wat wie waar
+    wanneer waarom hoe welke met van voor naar op in aan bij uit over onder door als ook nog niet geen
+    """.split()
+)
+
+_ENDINGS: Final = (
+    *("isierungen", "isierung", "ierungen", "ierung", "izations", "ization", "isation", "ifications", "ification"),
+    *("ations", "ation", "aciones", "acion", "azione", "azioni", "acao", "ements", "ement", "ments", "ment", "ungen", "ung"),
+    *("ieren", "iert", "ings", "ing", "ables", "able", "ators", "ator", "ibles", "ible", "ities", "ity"),
+    *("edly", "ions", "ion", "ies", "ers", "ors", "est", "ly", "ed", "er", "or", "es", "en", "os", "as", "s", "e", "n", "a", "o"),
+)
+_MIN_STEM: Final = {"s": 3, "e": 3, "ed": 3, "ing": 3, "ings": 3, "es": 3, "er": 4, "n": 4, "a": 3, "o": 3}
+
+
+def stem(word: str) -> str:
+    """A word without its commonest endings; the same for its plural, its -ing form and mostly its noun."""
+    for _ in range(2):
+        shorter = _shorter(word)
+        if shorter == word:
+            break
+        word = shorter
+    return word[:-1] if len(word) > 4 and word[-1] == word[-2] and word[-1] not in "aeiouls" else word
+
+
+def _shorter(word: str) -> str:
+    if any(ch.isdigit() for ch in word) or len(word) < 4:
+        return word
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= _MIN_STEM.get(ending, 4):
+            if ending == "s" and word.endswith(("ss", "us", "is")):
+                return word
+            return word[: -len(ending)] + ("y" if ending == "ies" else "")
+    return word.removesuffix("y") if len(word) > 4 else word
+
+
+_GROUPS: Final = (
+    "price cost fee charge pay payment pricing expensive paid",
+    "refund money money-back reimbursement return back",
+    "big large largest size small maximum max limit",
+    "delete remove erase deletion removal",
+    "install setup deploy installation set-up start run launch begin",
+    "hours open opening schedule closed",
+    "ship deliver delivery shipping dispatch",
+    "contact reach phone email telephone support call",
+    "change edit modify update adjust customize customise alter replace",
+    "cancel terminate unsubscribe stop",
+    "add create new insert upload",
+    "embed paste insert snippet integrate website site page",
+    "fast speed quick latency performance",
+    "secure security safe safety protect encrypted encryption",
+    "store save keep storage retention stored",
+    "require requirement prerequisite needed",
+    "key token credential password secret",
+    "document file upload format pdf",
+    "language multilingual translate spoken",
+    "limit maximum max quota most cap",
+    "error problem issue fail failure wrong trouble broken",
+    "model provider llm",
+    "avatar character face animation 3d",
+    "warranty guarantee guaranteed",
+    "buy purchase order",
+    "colour color theme appearance look design",
+    "visitor user customer client guest",
+    "free gratis trial",
+    "preis kosten kostet gebuhr bezahlen zahlung",
+    "ruckgabe erstattung zuruck umtausch ruckerstattung",
+    "loschen entfernen",
+    "versand lieferung lieferzeit liefern",
+    "offnungszeiten geoffnet offen",
+    "precio coste costo cuesta pagar tarifa",
+    "devolucion reembolso devolver",
+    "envio entrega enviar",
+    "prix cout coute tarif payer",
+    "remboursement retour rembourser",
+    "livraison expedition livrer",
+    "prezzo costo costa pagare tariffa",
+    "rimborso reso restituire",
+    "preco custo custa pagar tarifa",
+)
+
+
+def _grouped() -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for group in _GROUPS:
+        stems = {stem(word) for word in group.split()}
+        for one in stems:
+            found.setdefault(one, set()).update(stems - {one})
+    return {one: frozenset(others) for one, others in found.items()}
+
+
+_RELATED: Final[Mapping[str, frozenset[str]]] = _grouped()
+
+
+def related(term: str) -> frozenset[str]:
+    """The stems that mean nearly the same as `term` to somebody who asks for help."""
+    return _RELATED.get(term, frozenset())
