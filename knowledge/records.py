@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
+# Larger than any epoch, fits the databases' integers, and is exact as a float, which is what range filters compare.
+FOREVER = 2**31 - 1
+
+
 @dataclass(frozen=True, slots=True)
 class BotScope:
     """Whose knowledge: named first in every call, so that none can go without it."""

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import knowledge
+from server import errors
 from server.bot import BotConfig
 from server.ids import BotId, TenantId, new_id
 from server.services import Services
+from server.settings import Settings
 from server.storage import bots, documents, tenants
 from server.storage.records import DocumentRecord
 
@@ -54,11 +56,10 @@ class DemoAccess:
 
 async def open_demo(services: Services) -> DemoAccess:
     """The demo tenant and bot: made on the first start, found again on every later one."""
-    path = services.settings.data_dir / "demo.json"
-    access = _read(path)
+    access = read_access(services.settings)
     if access is None or await bots.get_bot(services.db, access.tenant_id, access.bot_id) is None:
         access = await _create(services)
-        _write(path, access)
+        _write(_path(services.settings), access)
     await _index_handbook(services, access)
     return access
 
@@ -66,9 +67,13 @@ async def open_demo(services: Services) -> DemoAccess:
 async def _create(services: Services) -> DemoAccess:
     db, tenant, password = services.db, TenantId(new_id("tenant")), secrets.token_urlsafe(12)
     await tenants.create_tenant(db, tenant, "Demo")
-    # An e-mail address is unique: a data folder whose demo file was lost keeps its first owner.
-    email = OWNER_EMAIL if not await tenants.email_taken(db, OWNER_EMAIL) else f"owner+{secrets.token_hex(3)}@demo.example"
-    await tenants.create_member(db, tenant, email, password, role="owner")
+    email = OWNER_EMAIL
+    try:
+        await tenants.create_member(db, tenant, email, password, role="owner")
+    except errors.Conflict:
+        # The demo's file was lost but its first owner is still there: an e-mail address is unique.
+        email = f"owner-{secrets.token_hex(3)}@demo.example"
+        await tenants.create_member(db, tenant, email, password, role="owner")
     _, key = await tenants.create_api_key(db, tenant, "demo")
     bot = await bots.create_bot(db, tenant, DEMO_BOT)
     return DemoAccess(tenant, bot.id, key, email, password)
@@ -140,12 +145,17 @@ async def _print_progress(services: Services, access: DemoAccess) -> None:
             print(f"  {row.name}: {row.error}", flush=True)
 
 
-def _read(path: Path) -> DemoAccess | None:
+def read_access(settings: Settings) -> DemoAccess | None:
+    """The demo's credentials, or None where there is no demo."""
     try:
-        body: dict[str, Any] = json.loads(path.read_text())
+        body: dict[str, Any] = json.loads(_path(settings).read_text())
         return DemoAccess(**body)
     except (FileNotFoundError, ValueError, TypeError):
         return None
+
+
+def _path(settings: Settings) -> Path:
+    return settings.data_dir / "demo.json"
 
 
 def _write(path: Path, access: DemoAccess) -> None:

@@ -126,7 +126,14 @@ class Spoken:
 def _openai_chunk(delta: Mapping[str, Any], finish: str | None = None, **extra: Any) -> str:
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
     return json.dumps(
-        {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice], **extra},
+        {
+            "id": "chatcmpl-1",
+            "object": "chat.completion.chunk",
+            "created": 1,
+            "model": "m",
+            "choices": [choice],
+            **extra,
+        },
         ensure_ascii=False,
     )
 
@@ -156,7 +163,12 @@ def _openai_tail(behaviour: Behaviour) -> list[str]:
 
 def _openai_error(behaviour: Behaviour) -> dict[str, Any]:
     return {
-        "error": {"message": behaviour.error_message, "type": behaviour.error_type, "param": None, "code": behaviour.error_code}
+        "error": {
+            "message": behaviour.error_message,
+            "type": behaviour.error_type,
+            "param": None,
+            "code": behaviour.error_code,
+        }
     }
 
 
@@ -208,7 +220,9 @@ class _Connection(asyncio.Protocol):
     async def _request(self) -> Entry:
         head = await self._until(lambda: self._buffer.find(b"\r\n\r\n") + 1) + 3
         lines = self._buffer[:head].decode("latin-1").split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:] if line)}
+        headers = {
+            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:] if line)
+        }
         length = int(headers.get("content-length", "0"))
         await self._until(lambda: len(self._buffer) >= head + length)
         body, self._buffer = self._buffer[head : head + length], self._buffer[head + length :]

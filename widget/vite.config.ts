@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
+import { asciiOnly } from "./vite.ascii";
 
 const { version } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8")) as { version: string };
 
@@ -48,7 +49,7 @@ export default defineConfig({
       },
     },
   },
-  plugins: [contentFolder()],
+  plugins: [asciiOnly(), contentFolder()],
   test: {
     environment: "happy-dom",
     include: ["src/**/*.test.ts", "src/**/*.test.tsx", "console/**/*.test.ts", "console/**/*.test.tsx"],

@@ -1,11 +1,12 @@
 """Where the points are: one interface, an embedded engine or a Qdrant server behind it."""
 
+from knowledge.records import FOREVER
 from knowledge.store.contract import (
-    FOREVER,
     Close,
     Delete,
     DeleteDocument,
     Hit,
+    KeepOnly,
     KnowledgeStore,
     Legs,
     Op,
@@ -24,6 +25,7 @@ __all__ = [
     "DeleteDocument",
     "EdgeStore",
     "Hit",
+    "KeepOnly",
     "KnowledgeStore",
     "Legs",
     "Op",

@@ -13,7 +13,7 @@ from knowledge.process import AlreadyOwned, OwnerLock, die_with_parent, until_to
 from knowledge.store.engine import Engine
 from knowledge.wire import Handler, Server
 
-METHODS = ("apply", "search", "scroll", "drop", "stats", "bots")
+METHODS = ("apply", "search", "scroll", "drop", "stats", "bots", "ping")
 
 
 def main(arguments: list[str] | None = None) -> int:

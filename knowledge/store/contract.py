@@ -10,10 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from knowledge.records import BotScope
-
-# Larger than any epoch, and exact as a float, which is what range filters compare.
-FOREVER = 2**53
+from knowledge.records import FOREVER, BotScope
 
 
 class StoreAway(ConnectionError):
@@ -64,7 +61,15 @@ class DeleteDocument:
     document: str
 
 
-Op = Upsert | Close | Delete | DeleteDocument
+@dataclass(frozen=True, slots=True)
+class KeepOnly:
+    """Delete a document's points but these: what a run that died may have left."""
+
+    document: str
+    ids: tuple[str, ...]
+
+
+Op = Upsert | Close | Delete | DeleteDocument | KeepOnly
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +102,11 @@ class Stats:
 class KnowledgeStore(Protocol):
     """Every call names the bot first; none works without it. All raise StoreAway when the engine is not there."""
 
-    async def apply(self, bot: BotScope, ops: Sequence[Op], *, generation: int) -> None:
-        """Change points and move the marker; may be repeated without harm."""
+    async def apply(self, bot: BotScope, ops: Sequence[Op], *, generation: int, fingerprint: str) -> None:
+        """Change points and move the marker; may be repeated without harm.
+
+        Another `fingerprint` than the marker's empties the index first: vectors of two encoders never mix.
+        """
         ...
 
     async def search(
@@ -121,6 +129,10 @@ class KnowledgeStore(Protocol):
 
     async def bots(self) -> list[BotScope]:
         """Every bot that has an index, for finding orphans."""
+        ...
+
+    async def ping(self) -> None:
+        """Return when the engine answers."""
         ...
 
     async def close(self) -> None:

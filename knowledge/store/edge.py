@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from knowledge.records import BotScope
-from knowledge.store.contract import Close, Delete, DeleteDocument, Hit, Legs, Op, Sparse, Stats, StoreAway, Upsert
+from knowledge.store.contract import Close, Delete, DeleteDocument, Hit, KeepOnly, Legs, Op, Sparse, Stats, StoreAway, Upsert
 from knowledge.wire import Away, Client, RemoteError
 
 SEARCH_S = 0.3
@@ -17,13 +17,12 @@ WRITE_S = 30.0
 class EdgeStore:
     """Speaks to the process that owns the shards (`python -m knowledge.store`)."""
 
-    def __init__(self, socket: Path, fingerprint: str = "") -> None:
+    def __init__(self, socket: Path) -> None:
         self._client = Client(socket)
-        self._fingerprint = fingerprint
 
-    async def apply(self, bot: BotScope, ops: Sequence[Op], *, generation: int) -> None:
+    async def apply(self, bot: BotScope, ops: Sequence[Op], *, generation: int, fingerprint: str) -> None:
         changes = [_change(op) for op in ops]
-        await self._ask("apply", WRITE_S, bot, ops=changes, generation=generation, fingerprint=self._fingerprint)
+        await self._ask("apply", WRITE_S, bot, ops=changes, generation=generation, fingerprint=fingerprint)
 
     async def search(
         self, bot: BotScope, *, generation: int, dense: bytes | None, words: Sequence[Sparse], limit: int
@@ -51,6 +50,9 @@ class EdgeStore:
     async def bots(self) -> list[BotScope]:
         return [BotScope(tenant, bot) for tenant, bot in await self._call("bots", WRITE_S)]
 
+    async def ping(self) -> None:
+        await self._call("ping", SEARCH_S)
+
     async def close(self) -> None:
         await self._client.close()
 
@@ -74,6 +76,8 @@ def _change(op: Op) -> list[Any]:
             return ["delete", ids]
         case DeleteDocument(document):
             return ["delete_document", document]
+        case KeepOnly(document, ids):
+            return ["keep_only", document, ids]
 
 
 def _row(point: Any) -> list[Any]:

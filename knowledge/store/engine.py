@@ -21,6 +21,8 @@ import qdrant_edge as edge
 OPEN_SHARDS = 128
 BATCH = 256
 PAGE = 1000
+# Of a new shard whose first change holds no dense vector.
+DIMENSIONS = 384
 _SAFE = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 
 
@@ -37,12 +39,15 @@ class Shard:
             points.mkdir(parents=True, mode=0o700)
             self.engine = edge.EdgeShard.create(str(points), _config(dimensions))
 
+        self._values = read_marker(folder)
+
     def marker(self) -> dict[str, Any]:
         """What the shard says of itself: tenant, generation, fingerprint."""
-        return read_marker(self.folder)
+        return self._values
 
     def mark(self, **values: Any) -> None:
         """Write the marker anew, all or nothing."""
+        self._values = values
         fresh = self._marker.with_suffix(".new")
         fresh.write_text(json.dumps(values))
         fresh.replace(self._marker)
@@ -75,15 +80,16 @@ def _config(dimensions: int) -> edge.EdgeConfig:
 class Engine:
     """All shards under one folder; the least recently used are closed. Not thread-safe: one caller at a time."""
 
-    def __init__(self, folder: Path, dimensions: int = 384, open_shards: int = OPEN_SHARDS) -> None:
+    def __init__(self, folder: Path, open_shards: int = OPEN_SHARDS) -> None:
         self._folder = folder
-        self._dimensions = dimensions
         self._limit = open_shards
         self._open: OrderedDict[str, Shard] = OrderedDict()
 
     def apply(self, tenant: str, bot: str, ops: Sequence[Sequence[Any]], generation: int, fingerprint: str) -> None:
         """Apply [name, argument...] changes in order, then move the marker."""
-        shard = self._shard(tenant, bot)
+        if self._exists(bot) and self._shard(tenant, bot).marker().get("fingerprint", fingerprint) != fingerprint:
+            self.drop(tenant, bot)
+        shard = self._shard(tenant, bot, _dimensions(ops))
         for name, *arguments in ops:
             for operation in OPERATIONS[name](*arguments):
                 shard.engine.update(operation)
@@ -96,6 +102,8 @@ class Engine:
         if not self._exists(bot):
             return [[], []]
         shard = self._shard(tenant, bot)
+        if shard.marker().get("generation", -1) < 0:
+            return [[], []]  # it is being built: what it holds is not all there is
         requests = [_dense_request(dense, generation, limit)] if dense is not None else []
         requests += [_words_request(indices, values, language, generation, limit) for indices, values, language in words]
         answers = shard.engine.query_batch(edge.QueryBatchRequest(requests)) if requests else []
@@ -136,6 +144,10 @@ class Engine:
         folders = [folder for folder in self._folder.glob("*") if folder.is_dir() and _SAFE.match(folder.name)]
         return [[str(read_marker(folder).get("tenant", "")), folder.name] for folder in folders]
 
+    def ping(self) -> bool:
+        """Whether the engine answers."""
+        return True
+
     def close(self) -> None:
         """Close every shard."""
         while self._open:
@@ -149,28 +161,33 @@ class Engine:
     def _exists(self, bot: str) -> bool:
         return bot in self._open or (self._path(bot) / "points").exists()
 
-    def _shard(self, tenant: str, bot: str) -> Shard:
+    def _shard(self, tenant: str, bot: str, dimensions: int = DIMENSIONS) -> Shard:
         shard = self._open.pop(bot, None)
         if shard is None:
-            shard = self._load(self._path(bot))
+            shard = self._load(self._path(bot), dimensions)
         self._open[bot] = shard
         owner = shard.marker().get("tenant", tenant)
         if owner != tenant:
             raise PermissionError("this bot belongs to another tenant")
         return shard
 
-    def _load(self, folder: Path) -> Shard:
+    def _load(self, folder: Path, dimensions: int) -> Shard:
         while len(self._open) >= self._limit:
             self._open.popitem(last=False)[1].close()
         try:
-            return Shard(folder, self._dimensions)
+            return Shard(folder, dimensions)
         except Exception:
             # The index is a cache of the database: a folder that cannot be read is set aside and built anew.
             broken = folder.with_suffix(".broken")
             shutil.rmtree(broken, ignore_errors=True)
             if folder.exists():
                 folder.replace(broken)
-            return Shard(folder, self._dimensions)
+            return Shard(folder, dimensions)
+
+
+def _dimensions(ops: Sequence[Sequence[Any]]) -> int:
+    dense = (row[2] for name, *arguments in ops if name == "upsert" for row in arguments[0] if row[2] is not None)
+    return len(next(dense, bytes(4 * DIMENSIONS))) // 4
 
 
 def _upsert(rows: Sequence[Sequence[Any]]) -> list[edge.UpdateOperation]:
@@ -204,11 +221,19 @@ def _delete_document(document: str) -> list[edge.UpdateOperation]:
     return [edge.UpdateOperation.delete_points_by_filter(edge.Filter(must=[_is("doc", document)]))]
 
 
+def _keep_only(document: str, ids: Sequence[str]) -> list[edge.UpdateOperation]:
+    if not ids:
+        return _delete_document(document)
+    others = edge.Filter(must=[_is("doc", document)], must_not=[edge.HasIdCondition(set(ids))])
+    return [edge.UpdateOperation.delete_points_by_filter(others)]
+
+
 OPERATIONS: dict[str, Any] = {
     "upsert": _upsert,
     "close": _close,
     "delete": _delete,
     "delete_document": _delete_document,
+    "keep_only": _keep_only,
 }
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from server.chat import lexicon
-from server.chat.insight import ANSWER_FEELING_FROM, Insight, has_bad_news, sentiment_of
+from server.chat.insight import ANSWER_FEELING_FROM, Reading, has_bad_news, sentiment_of
 from server.protocol import Animation, Cue, CueLayer, CueSource, CueState, Sentiment
 
 SECONDS_PER_WORD: Final = 0.33
@@ -63,17 +63,18 @@ MOMENTS: Final[Mapping[Moment, CueState]] = {
 }
 """The source design's map from what happens to what is shown; a bot may name other animations for each moment."""
 
-_END: Final = re.compile(r"[.!?…]+[\"'”’)\]*_]*(?=\s)|[。！？]+|\n")  # noqa: RUF001 - full-width signs are meant
-_OPEN_END: Final = re.compile(r"[.!?…]+[\"'”’)\]*_]*\Z")  # noqa: RUF001 - typographic quotes are meant
-_MAY_END: Final = re.compile(r"[.!?…。！？\n]")  # noqa: RUF001
+_CLOSERS: Final = "[\"'\u201d\u2019)\\]*_]*"
+_END: Final = re.compile(rf"[.!?…]+{_CLOSERS}(?=\s)|[。\uff01\uff1f]+|\n")
+_OPEN_END: Final = re.compile(rf"[.!?…]+{_CLOSERS}\Z")
+_MAY_END: Final = re.compile("[.!?…。\uff01\uff1f\n]")
 _ABBREVIATION: Final = re.compile(
-    r"(?:^|[\s(])(?:\d{1,3}|[A-Za-z]|e\.g|i\.e|z\.B|d\.h|p\.ex|mr|mrs|ms|dr|prof|sr|sra|st|no|nr|vs|etc|approx|ca|bzw|usw|inkl"
+    r"(?:^|[\s(])(?:\d{1,3}|[A-Za-z]|e\.g|i\.e|z\.B|d\.h|p\.ex|mr|mrs|ms|dr|prof|sr|sra|st|nr|vs|etc|approx|ca|bzw|usw|inkl"
     r"|evtl|fig|vol|inc|ltd|p\.m|a\.m)\.$",
     re.IGNORECASE,
 )
 _EXPLAINS: Final = re.compile(
-    r"^\s*(?:[-*•]|\d+[.)])\s|\d|`|:|\b(?:step|first|then|next|finally|because|therefore|so that|schritt|zuerst|dann|weil|paso|primero"
-    r"|luego|porque|étape|d'abord|ensuite|puis|parce que|passo|prima|poi|perché|primeiro|depois)\b",
+    r"^\s*(?:[-*•]|\d+[.)])\s|\d|`|:|\b(?:step|first|then|next|finally|because|therefore|schritt|zuerst|dann|weil"
+    r"|paso|primero|luego|porque|étape|d'abord|ensuite|puis|parce que|passo|prima|poi|perché|primeiro|depois)\b",
     re.IGNORECASE,
 )
 _CITATION: Final = re.compile(r"\[\d{1,2}\]")
@@ -116,11 +117,11 @@ class Director:
     `feel(sentence, language)` scores a sentence in -1..1; `animations` are the bot's own choices for MOMENTS.
     """
 
-    def __init__(self, insight: Insight, feel: Feel, animations: Mapping[Moment, Animation] | None = None) -> None:
-        self._insight = insight
+    def __init__(self, reading: Reading, feel: Feel, animations: Mapping[Moment, Animation] | None = None) -> None:
+        self._reading = reading
         self._feel = feel
         self._moments: dict[Moment, CueState] = {**MOMENTS, **(animations or {})}
-        self._vetoed = insight.intent == "complaint" or insight.bad_news or insight.score <= -ENTER
+        self._vetoed = reading.intent == "complaint" or reading.bad_news or reading.score <= -ENTER
         self._splitter = Sentences()
         self._cues = 0
         self._sent = 0
@@ -143,9 +144,9 @@ class Director:
     def begin(self) -> Placed:
         """The cues drawn from the visitor's own message; they ride on stream_start."""
         cues = [cue for state, w in self._reactions() for cue in self._put(state, "intent", w=w, char=None)]
-        if self._base.state != "thinking" and self._insight.intent not in ("greeting", "farewell", "thanks"):
-            state = self._moments["question"] if self._insight.intent == "question" else "thinking"
-            cues += self._put(state, "intent" if self._insight.intent == "question" else "default", char=None)
+        if self._base.state != "thinking" and self._reading.intent not in ("greeting", "farewell", "thanks"):
+            state = self._moments["question"] if self._reading.intent == "question" else "thinking"
+            cues += self._put(state, "intent" if self._reading.intent == "question" else "default", char=None)
         self._shown = self._derived()
         return Placed(cues, self._shown)
 
@@ -184,7 +185,7 @@ class Director:
 
     # Sentences -------------------------------------------------------------------------------------------------------
     def _speak(self) -> list[Cue]:
-        if self._insight.intent == "explanation":
+        if self._reading.intent == "explanation":
             return self._put(self._moments["explanation"], "intent", char=0, force=True)
         return self._put(self._moments["neutral"], "default", char=0, force=True)
 
@@ -206,7 +207,7 @@ class Director:
         return cues
 
     def _feeling(self, text: str) -> float:
-        score = self._feel(text, self._insight.language)
+        score = self._feel(text, self._reading.language)
         if has_bad_news(text) or _NOT_KNOWN.search(text):
             score = min(score, 0.0)
         self._scores.append(score)
@@ -220,9 +221,8 @@ class Director:
 
     def _talk(self, state: CueState, sentence: Sentence) -> list[Cue]:
         """A manner of speaking holds for its dwell; one that the intent asked for is left for another only after it."""
-        if self._base.held_s(self._now) < BASE_DWELL_S and self._base.prio >= PRIORITY["default"] and self._sent:
-            return []
-        if self._base.prio == PRIORITY["intent"] and self._base.held_s(self._now) < BASE_DWELL_S:
+        chosen = self._base.prio > PRIORITY["default"] or self._sent > 0
+        if chosen and self._base.held_s(self._now) < BASE_DWELL_S:
             return []
         return self._put(state, "default", char=sentence.start)
 
@@ -233,17 +233,18 @@ class Director:
         wanted = self._wanted(text, feeling)
         if wanted == self._emotion.state or self._emotion.held_s(self._now) < EMOTION_DWELL_S:
             return []
-        weight = 1.0 if wanted == "neutral" else round(min(0.3 + 0.5 * abs(feeling), 0.9), 1)
+        weight = {"neutral": 1.0, "confused": 0.6}.get(wanted, round(min(0.3 + 0.5 * abs(feeling), 0.9), 1))
         return self._put(wanted, "sentiment", w=weight, char=sentence.start)
 
     def _wanted(self, text: str, feeling: float) -> CueState:
         if _NOT_KNOWN.search(text):
             return "confused"
         if feeling >= ENTER:
-            return "neutral" if self._vetoed else self._moments["positive"]
+            return self._emotion.state if self._vetoed else self._moments["positive"]
         if feeling <= -ENTER:
             return self._moments["negative"]
-        # A smile ends at once over bad news: waiting for the dwell is the only patience it gets.
+        if self._reading.intent == "complaint":
+            return self._emotion.state  # who complains is taken seriously to the end
         if abs(feeling) < LEAVE or (self._emotion.state == "happy" and has_bad_news(text)):
             return "neutral"
         return self._emotion.state
@@ -259,7 +260,7 @@ class Director:
 
     # The visitor's message and the end -------------------------------------------------------------------------------
     def _reactions(self) -> list[tuple[CueState, float]]:
-        intent = self._insight.intent
+        intent = self._reading.intent
         if intent in ("greeting", "farewell"):
             return [(self._moments["greeting" if intent == "greeting" else "farewell"], 1.0)]
         reactions: dict[str, list[tuple[CueState, float]]] = {
@@ -279,8 +280,8 @@ class Director:
 
     def _final(self, sentiment: Sentiment) -> Animation:
         """Intent before sentiment before idle, and never a smile at a complaint."""
-        intent = self._insight.intent
-        if intent == "greeting" or intent == "farewell":
+        intent = self._reading.intent
+        if intent in ("greeting", "farewell"):
             return shown_as(self._moments[intent])
         if intent == "complaint":
             return "nod"
@@ -290,7 +291,7 @@ class Director:
             return shown_as(self._moments["positive"])
         if sentiment == "negative" or self._emotion.state == "confused":
             return "confused" if self._moments["negative"] == "concern" else shown_as(self._moments["negative"])
-        return "idle"
+        return "idle" if self._emotion.state == "neutral" else shown_as(self._emotion.state)
 
     # Tracks ----------------------------------------------------------------------------------------------------------
     @property
@@ -390,7 +391,7 @@ class Sentences:
     def feed(self, text: str) -> list[Sentence]:
         """The sentences that this piece completes."""
         self.units += utf16_length(text)
-        if not self._held and self._size < MAX_SENTENCE_CHARS and not _MAY_END.search(text):
+        if not self._held and self._size + len(text) <= MAX_SENTENCE_CHARS and not _MAY_END.search(text):
             self._pieces.append(text)
             self._size += len(text)
             return []
@@ -407,13 +408,13 @@ class Sentences:
         found: list[Sentence] = []
         buffer = "".join(self._pieces) + text
         at = self._size - len(self._held)
-        while match := _next_end(buffer, at):
-            at = match
-            if self._is_end(buffer[:at]):
+        while (end := _next_end(buffer, at)) is not None:
+            at = end.at
+            if end.forced or self._is_end(buffer[:at]):
                 found.append(self._sentence(buffer[:at]))
                 self._start += utf16_length(buffer[:at])
                 buffer, at = buffer[at:], 0
-        held = _OPEN_END.search(buffer, max(at, 0))
+        held = _OPEN_END.search(buffer, at)
         self._held = held.group() if held else ""
         self._pieces, self._size = ([buffer], len(buffer)) if buffer else ([], 0)
         return [sentence for sentence in found if sentence.text.strip()]
@@ -430,13 +431,21 @@ class Sentences:
         return Sentence(text, self._start + utf16_length(text[: len(text) - len(bare)]), code)
 
 
-def _next_end(buffer: str, at: int) -> int | None:
-    """Where the next candidate sentence ends after position `at`; an overlong one is cut at a blank."""
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Where a sentence may end; `forced` when only its length says so."""
+
+    at: int
+    forced: bool
+
+
+def _next_end(buffer: str, at: int) -> _End | None:
+    """The next candidate end after position `at`; an overlong sentence is cut at a blank or at twice the length."""
     match = _END.search(buffer, at)
-    end = match.end() if match else None
-    if (end or len(buffer)) <= MAX_SENTENCE_CHARS:
-        return end
-    blank = buffer.find(" ", max(at, MAX_SENTENCE_CHARS))
-    if blank >= 0 and (end is None or blank < end):
-        return blank
-    return end
+    end = match.end() if match else len(buffer) + 1
+    if min(end, len(buffer)) > MAX_SENTENCE_CHARS:
+        cut = buffer.find(" ", max(at, MAX_SENTENCE_CHARS), 2 * MAX_SENTENCE_CHARS)
+        cut = cut if cut >= 0 else 2 * MAX_SENTENCE_CHARS
+        if cut < min(end, len(buffer)):
+            return _End(cut, forced=True)
+    return _End(end, forced=False) if match else None

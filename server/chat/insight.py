@@ -14,7 +14,9 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 from server.chat import lexicon
 from server.protocol import Sentiment
 
-Intent: TypeAlias = Literal["greeting", "farewell", "thanks", "complaint", "question", "explanation", "confirm", "other"]
+Intent: TypeAlias = Literal[
+    "greeting", "farewell", "thanks", "complaint", "question", "explanation", "confirm", "other"
+]
 Urgency: TypeAlias = Literal["normal", "high"]
 INTENTS: Final[tuple[Intent, ...]] = get_args(Intent)
 
@@ -23,13 +25,13 @@ FEELING_FROM: Final = 0.35
 ANSWER_FEELING_FROM: Final = 0.2
 """The same for the mean over the sentences of an answer, which plain ones dilute."""
 
-_WORD: Final = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")  # noqa: RUF001 - the typographic apostrophe is meant
-_SENTENCE: Final = re.compile(r"[^.!?…\n。！？]+[.!?…。！？]*")  # noqa: RUF001 - full-width signs are meant
+_WORD: Final = re.compile("[^\\W_]+(?:['\u2019-][^\\W_]+)*")
+_SENTENCE: Final = re.compile("[^.!?…\n。\uff01\uff1f]+[.!?…。\uff01\uff1f]*")
 _MAX_CHARS: Final = 4_000
 
 
 @dataclass(frozen=True, slots=True)
-class Insight:
+class Reading:
     """What one message of a visitor tells: `score` lies in -1..1, `language` is a short tag such as `de`."""
 
     intent: Intent
@@ -47,14 +49,14 @@ def sentiment_of(score: float, threshold: float = FEELING_FROM) -> Sentiment:
     return "negative" if score <= -threshold else "neutral"
 
 
-class Insights:
+class Insight:
     """Reads messages and sentences; holds the sentiment lexica, so make one per process."""
 
     def __init__(self) -> None:
         self._heated = _analyzer(lexicon.NOT_FEELINGS)
         self._plain = _analyzer(lexicon.NOT_FEELINGS | lexicon.WORK_WORDS)
 
-    def read(self, text: str, hint: str | None = None) -> Insight:
+    def read(self, text: str, hint: str | None = None) -> Reading:
         """Everything about a visitor's message; `hint` is the locale to believe when the text does not tell."""
         text = text[:_MAX_CHARS]
         language = language_of(text, hint)
@@ -65,7 +67,7 @@ class Insights:
             intent = "complaint"
         if _COMPLAINT_STRONG.search(text):
             score = min(score, -FEELING_FROM)
-        return Insight(
+        return Reading(
             intent=intent,
             sentiment=sentiment_of(score),
             score=round(score, 3),
@@ -80,7 +82,8 @@ class Insights:
             return _feeling_by_words(sentence, language)
         sentence = _GOOD_DAY.sub("", sentence)
         heated = _HEATED.search(sentence) is not None
-        score = float((self._heated if heated else self._plain).polarity_scores(sentence)["compound"])
+        analyzer = self._heated if heated else self._plain
+        score = float(analyzer.polarity_scores(sentence)["compound"])
         if _SARCASM.search(sentence):
             return -max(abs(score), 0.4)
         if not heated and score and (sentence.rstrip().endswith("?") or _QUESTION.search(sentence)):
@@ -112,7 +115,7 @@ def intent_of(text: str) -> Intent:
         return "explanation"
     if _COMPLAINT_WEAK.search(lowered):
         return "complaint"
-    if "?" in rest or "？" in rest or _QUESTION.search(rest):  # noqa: RUF001
+    if "?" in rest or "\uff1f" in rest or _QUESTION.search(rest):
         return "question"
     return _politest(said) if said and len(rest.split()) <= 3 else "other"
 
@@ -120,7 +123,7 @@ def intent_of(text: str) -> Intent:
 def _without_politeness(text: str) -> tuple[str, list[str]]:
     """The text without the polite phrases at its head and its end, and which kinds those were."""
     said: list[str] = []
-    bare = text.replace("'", " ").replace("’", " ")  # noqa: RUF001
+    bare = text.replace("'", " ").replace("\u2019", " ")
     while match := _POLITE_HEAD.match(bare):
         said.append(_kind(match))
         text, bare = text[match.end() :], bare[match.end() :]
@@ -153,7 +156,7 @@ def _politeness(head: bool) -> re.Pattern[str]:
         groups.append(f"(?P<{intent}>{'|'.join(re.escape(phrase) for phrase in phrases)})")
     groups.append(f"(?P<either>{lexicon.EITHER_WAY})")
     body = "(?:" + "|".join(groups) + ")"
-    edge = r"[\s,.!;:)\-–—]"  # noqa: RUF001
+    edge = "[\\s,.!;:)\\-\u2013\u2014]"
     # `si` and `claro` also begin ordinary sentences, so a phrase at the head must be set off or stand alone.
     return re.compile(rf"{edge}*{body}(?![\w]){edge}*" if head else rf"(?<!\w){body}{edge}*$")
 
@@ -202,7 +205,7 @@ def _feeling_by_words(sentence: str, language: str) -> float:
     for fragments, sign in zip(lexicon.FEELING_FRAGMENTS.get(language, ("", "")), (1, -1), strict=True):
         found = sum(fragment in sentence for fragment in fragments.split())
         joy, sorrow = (joy + found, sorrow) if sign > 0 else (joy, sorrow + found)
-    raised = 0.1 * min(sentence.count("!") + sentence.count("！"), 3)  # noqa: RUF001
+    raised = 0.1 * min(sentence.count("!") + sentence.count("\uff01"), 3)
     sign = (joy > sorrow) - (joy < sorrow)
     return sign * min(0.35 + 0.15 * (abs(joy - sorrow) - 1) + raised, 0.95) if sign else 0.0
 
@@ -218,7 +221,10 @@ _BAD_NEWS: Final = re.compile(lexicon.BAD_NEWS, re.IGNORECASE)
 _HEATED: Final = re.compile(lexicon.HEATED)
 _GOOD_DAY: Final = re.compile(r"\bgood (?:morning|afternoon|evening|day|night)\b", re.IGNORECASE)
 _SARCASM: Final = re.compile(lexicon.SARCASM, re.IGNORECASE)
-_FEELINGS: Final = {name: (frozenset(glad.split()), frozenset(sad.split())) for name, (glad, sad) in lexicon.FEELINGS.items()}
+_FEELINGS: Final = {
+    name: (frozenset(glad.split()), frozenset(sad.split())) for name, (glad, sad) in lexicon.FEELINGS.items()
+}
 _SOCIAL_OF: Final = {
-    name: re.compile(r"\b(?:" + "|".join(rows[name] for rows in lexicon.SOCIAL.values()) + r")\b") for name in lexicon.STOPWORDS
+    name: re.compile(r"\b(?:" + "|".join(rows[name] for rows in lexicon.SOCIAL.values()) + r")\b")
+    for name in lexicon.STOPWORDS
 }

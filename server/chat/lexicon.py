@@ -1,39 +1,45 @@
 """The words insight goes by, as tables: one row per language or occasion, nothing but data."""
 
+# ruff: noqa: E501, RUF001 - one row a language, and typographic signs are what people type
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 STOPWORDS: Final[Mapping[str, frozenset[str]]] = {
-    "en": frozenset(
+    "en": _words(
         "the is are a an to of and how do does what when where which who my can i you for it your this that with not have"
-        " in on me we was why would be at or if will am".split()
+        " in on me we was why would be at or if will am"
     ),
-    "de": frozenset(
+    "de": _words(
         "der die das ist sind und wie ich nicht mein meine meinen kann ein eine einen für mit zu was wo wann warum bitte sie"
-        " es auf von im den dem bin habe noch auch wird".split()
+        " es auf von im den dem bin habe noch auch wird"
     ),
-    "es": frozenset(
+    "es": _words(
         "el la los las que cómo como es mi puedo una un para por qué con no de en del dónde cuándo cuánto está tengo quiero"
-        " me se su hay".split()
+        " me se su hay"
     ),
-    "fr": frozenset(
+    "fr": _words(
         "le la les est et comment je mon ma puis une un pour que dans vous de des du où quand quel quelle pas ne avec sur"
-        " suis ce mes combien".split()
+        " suis ce mes combien"
     ),
-    "it": frozenset(
+    "it": _words(
         "il lo la gli che è come mio mia posso una un per con sono di del della dove quando quanto non ho mi si nel sul"
-        " perché cosa i le".split()
+        " perché cosa i le"
     ),
-    "pt": frozenset(
+    "pt": _words(
         "o a os as que é como meu minha posso uma um para com não você de do da onde quando quanto estou tenho quero em no"
-        " na por eu".split()
+        " na por eu"
     ),
 }
 """The commonest short words: enough to tell six languages apart in one line of chat."""
 
-LETTERS: Final[Mapping[str, str]] = {"ß": "de", "ä": "de", "ü": "de", "ñ": "es", "¿": "es", "¡": "es", "ã": "pt", "õ": "pt", "œ": "fr", "ì": "it", "ò": "it"}  # fmt: skip # noqa: E501
+LETTERS: Final[Mapping[str, str]] = {"ß": "de", "ä": "de", "ü": "de", "ñ": "es", "¿": "es", "¡": "es", "ã": "pt", "õ": "pt", "œ": "fr", "ì": "it", "ò": "it"}  # fmt: skip
 
 SCRIPTS: Final[tuple[tuple[int, int, str], ...]] = (
     (0x3040, 0x30FF, "ja"),
@@ -86,10 +92,10 @@ SOCIAL: Final[Mapping[str, Mapping[str, str]]] = {
 
 EITHER_WAY: Final = "ciao"
 
-FILLERS: Final = frozenset(
+FILLERS: Final = _words(
     "there you very much so a lot again all everyone team bot sir madam please help for your the everything friend"
     " sehr dir ihnen euch schön viele bitte zusammen mucho muchas por todo usted vous beaucoup bien tout le monde à tous"
-    " mille tante a tutti per tutto muito por tudo vocês and und y et e".split()
+    " mille tante a tutti per tutto muito por tudo vocês and und y et e"
 )
 """Words that may stand beside a polite phrase without making it a question."""
 
@@ -127,7 +133,7 @@ COMPLAINT_STRONG: Final = (
 )
 
 COMPLAINT_WEAK: Final = (
-    r"\b(does|do|is|did|are|was|has|have|would|still)(n't|n’t| not) (\w+ )?(work|working|worked|arrive|arrived|come|help|function)"  # noqa: RUF001, E501
+    r"\b(does|do|is|did|are|was|has|have|would|still)(n't|n’t| not) (\w+ )?(work|working|worked|arrive|arrived|come|help|function)"
     r"|\bstill (waiting|not|no|broken|haven't|missing)\b|\bnever (arrived|received|came|got|worked|answers?)\b"
     r"|\bnot working\b|\b(is|was|came|arrived) (broken|damaged|late)\b|\bkeeps? (crashing|failing|breaking)\b|\bnobody (answers|helps)\b"
     r"|\bfunktioniert (immer noch )?nicht\b|\bgeht (immer noch )?nicht\b|\bimmer noch (nicht|kein)|\bnie (angekommen|erhalten)\b|\bkaputt\b"
@@ -143,7 +149,7 @@ URGENT: Final = (
     r"|subito|immediatamente|emergenza|rubat[oa]|imediatamente|agora mesmo|emergência|roubad[oa])\b|!!!"
 )
 
-NOT_FEELINGS: Final = frozenset(
+NOT_FEELINGS: Final = _words(
     "please help helps helped helping helpful like want wants wanted credit credits number free interest interests benefit"
     " benefits reward rewards rewarding increase increased top safe secure secured security support supports supported accept"
     " accepts accepted accepting approve approved approval share shares shared friend friends party number save saved saves"
@@ -157,11 +163,11 @@ NOT_FEELINGS: Final = frozenset(
     " solution solutions solve solved successful successfully success trust trusted useful validate verified virtue warm"
     " welcome winner win won worth create created creative energy engage excel faith feature fun funny joke jokes enjoy"
     " wish wishes hope hoping respect sincerely thank thanks dear best better good pretty nice well strong top promise"
-    " party hero peace heaven gold interesting appreciate freedom sunshine".split()
-) - frozenset("thank thanks welcome appreciate enjoy nice fun best good better winner won success successful satisfied".split())
+    " party hero peace heaven gold interesting appreciate freedom sunshine"
+) - _words("thank thanks welcome appreciate enjoy nice fun best good better winner won success successful satisfied")
 """Words VADER takes for joy that in a service desk say nothing about anybody's mood."""
 
-WORK_WORDS: Final = frozenset(
+WORK_WORDS: Final = _words(
     "kill kills killed killing cancel cancels cancelled canceled cancelling canceling cancellation error errors fraud"
     " fraudulent critical criticism refund lost lose losing loss losses stolen steal stole theft dispute disputes disputed"
     " fail fails failed failing failure failures problem problems issue issues wrong wrongly reject rejected rejects"
@@ -177,8 +183,8 @@ WORK_WORDS: Final = frozenset(
     " conflict contradict infected infection injured accident hurt emergencies severe serious seriously sin tank tear fire"
     " fired burn burned burns hell ignore ignored lack lacking mess messed negative neglect odd pressure prevent prevented"
     " prison restrict restricted sorry strange struggle struggling stuck tired trap unable uncertain useless"
-    " vulnerable waste wasted weak weird worry worried unfortunately forget forgot forgotten confused confusing hard".split()
-) - frozenset("sick useless sorry worried worry hurt alone tired unfortunately poor waste wasted struggling".split())
+    " vulnerable waste wasted weak weird worry worried unfortunately forget forgot forgotten confused confusing hard"
+) - _words("sick useless sorry worried worry hurt alone tired unfortunately poor waste wasted struggling")
 """What a service desk is about: neutral in a plain sentence, a feeling once the sentence itself is heated."""
 
 HEATED: Final = (
@@ -203,7 +209,7 @@ BAD_NEWS: Final = (
 """Nobody smiles at these, whatever else the sentence says."""
 
 NOT_KNOWN: Final = (
-    r"\b(i (do not|don't|don’t) know|i (could not|couldn't|couldn’t|can't|can’t|cannot|did not|didn't) find|not sure"  # noqa: RUF001
+    r"\b(i (do not|don't|don’t) know|i (could not|couldn't|couldn’t|can't|can’t|cannot|did not|didn't) find|not sure"
     r"|no information|nothing (about|on) (this|that)|i'm not able to|weiß ich nicht|nichts (dazu )?gefunden|keine (information|angaben)"
     r"|no lo sé|no (he encontrado|encuentro|encontré)|je ne sais pas|je n'ai (pas|rien) trouvé|non lo so|non ho trovato"
     r"|não sei|não encontrei)\b"

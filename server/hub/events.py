@@ -36,13 +36,14 @@ def cut(text: str, length: int) -> str:
 
 
 class Event:
-    """One durable event: its JSON without `seq`, its place in the log, and for chunks its place in the stream's text."""
+    """One durable event: its JSON without `seq`, its place in the log and, for chunks, in the stream's text."""
 
-    __slots__ = ("_plain", "_text", "body", "epoch", "kind", "pos", "seq")
+    __slots__ = ("_plain", "_text", "body", "epoch", "first", "kind", "pos", "seq")
 
     def __init__(self, epoch: str, seq: int, body: str, pos: int | None = None) -> None:
         self.epoch = epoch
         self.seq = seq
+        self.first = seq  # of a merged chunk: the first event it stands for
         self.body = body
         self.pos = pos
         self.kind = body[9 : body.index('"', 9)]  # every body begins {"type":"
@@ -176,32 +177,33 @@ def _snapshot(streams: dict[str, StreamText], run: tuple[str, int, int]) -> str:
     return dumps(streams[stream_id].snapshot() | {"from": first, "seq": last})
 
 
-def merge(events: Sequence[Event], *, cues: bool = True) -> str:
-    """One `stream_chunk` for adjacent chunks of one stream: `from` and `pos` make it exact even where it overlaps."""
+def merge(events: Sequence[Event]) -> Event:
+    """One chunk for adjacent chunks of one stream: `from` and `pos` make it exact even where it overlaps."""
     if len(events) == 1:
-        return events[0].text(cues)
+        return events[0]
     frames = [json.loads(event.body) for event in events]
-    merged: dict[str, Any] = {
+    body: dict[str, Any] = {
         "type": "stream_chunk",
         "streamId": frames[0]["streamId"],
         "chunk": "".join(frame["chunk"] for frame in frames),
-        "from": events[0].seq,
-        "seq": events[-1].seq,
+        "from": events[0].first,
     }
     if events[0].pos is not None:
-        merged["pos"] = events[0].pos
+        body["pos"] = events[0].pos
     animations = [frame["animation"] for frame in frames if "animation" in frame]
     if animations:
-        merged["animation"] = animations[-1]
-    marks = [cue for frame in frames for cue in frame.get("cue", ())]
-    if cues and marks:
-        merged["cue"] = marks
-    return dumps(merged)
+        body["animation"] = animations[-1]
+    cues = [cue for frame in frames for cue in frame.get("cue", ())]
+    if cues:
+        body["cue"] = cues
+    merged = Event(events[0].epoch, events[-1].seq, dumps(body), events[0].pos)
+    merged.first = events[0].first
+    return merged
 
 
 def mergeable(first: Event, second: Event) -> bool:
     """Whether two events may travel in one frame: adjacent chunks of one stream."""
-    if first.kind != "stream_chunk" or second.kind != "stream_chunk" or second.seq != first.seq + 1:
+    if first.kind != "stream_chunk" or second.kind != "stream_chunk" or second.first != first.seq + 1:
         return False
     return first.body[: _head(first.body)] == second.body[: _head(second.body)]
 

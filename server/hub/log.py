@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -37,19 +37,19 @@ AWAY = (redis_errors.ConnectionError, redis_errors.TimeoutError, redis_errors.Bu
 Policy = Literal["queue", "replace", "reject", "force"]
 
 
-class Fenced(Exception):  # noqa: N818 - an outcome, not an error
+class Fenced(Exception):
     """Another producer holds the claim: this one ends silently."""
 
 
-class LogLost(Exception):  # noqa: N818
+class LogLost(Exception):
     """The log this claim was made on is gone (flushed, evicted, expired)."""
 
 
-class LogClosed(Exception):  # noqa: N818
+class LogClosed(Exception):
     """The stream has ended already."""
 
 
-class StopRequested(Exception):  # noqa: N818
+class StopRequested(Exception):
     """Somebody asked this stream to stop: only its terminal event may still be written."""
 
     def __init__(self, heard: int | None) -> None:
@@ -179,7 +179,7 @@ def new_epoch() -> str:
 class Log:
     """Every conversation's log, through one Valkey client."""
 
-    def __init__(self, client: Redis[bytes], telemetry: Telemetry) -> None:
+    def __init__(self, client: Redis, telemetry: Telemetry) -> None:
         self._client = client
         self._telemetry = telemetry
         self._pending: list[_Pending] = []
@@ -189,22 +189,42 @@ class Log:
 
     async def append(self, address: Address, payload: str, *, mark: str = "") -> Appended:
         """Write an event of nobody's stream; `mark` makes a repeat return the first one's place."""
-        return await self._append(address, "", 0, payload, "", terminal=False, mark=mark)
+        return await self._append(address, "", 0, payload, "", mark=mark)
 
     async def append_to_stream(
-        self, claim: Claim, number: int, payload: str, *, pos: int | None = None, terminal: bool = False
+        self,
+        claim: Claim,
+        number: int,
+        payload: str,
+        *,
+        pos: int | None = None,
+        terminal: bool = False,
+        final: bool = False,
     ) -> Appended:
-        """Write the claim's event `number` (from 1); raises Fenced, LogLost, LogClosed or StopRequested."""
+        """Write the claim's event `number` (from 1); raises Fenced, LogLost, LogClosed or StopRequested.
+
+        `final`: what a producer that knows of the stop may still add.
+        """
         place = "" if pos is None else str(pos)
-        return await self._append(claim.address, claim.fence, number, payload, place, terminal=terminal, mark="")
+        return await self._append(claim.address, claim.fence, number, payload, place, terminal=terminal, final=final)
 
     async def _append(
-        self, address: Address, fence: str, number: int, payload: str, pos: str, *, terminal: bool, mark: str
+        self,
+        address: Address,
+        fence: str,
+        number: int,
+        payload: str,
+        pos: str,
+        *,
+        terminal: bool = False,
+        final: bool = False,
+        mark: str = "",
     ) -> Appended:
         keys = (address.log, address.meta, address.act, address.key("idem", mark) if mark else address.meta)
         data = payload.encode("utf-8", "replace")
         args = (
-            fence, number, pos, data, MAX_EVENTS, TTL_MS, new_epoch(), int(terminal), int(bool(mark)), address.member, LEASE_MS,
+            fence, number, pos, data, MAX_EVENTS, TTL_MS, new_epoch(), int(terminal), int(bool(mark)), address.member,
+            LEASE_MS, int(final),
         )  # fmt: skip
         answer = await self._group(_Pending(keys, args, asyncio.get_running_loop().create_future()))
         _raise_refusal(answer)
@@ -233,7 +253,7 @@ class Log:
             answers = await self._pipeline(batch)
             if any(isinstance(answer, redis_errors.NoScriptError) for answer in answers):
                 await self._client.script_load(scripts.APPEND)
-                missed = [index for index, answer in enumerate(answers) if isinstance(answer, redis_errors.NoScriptError)]
+                missed = [at for at, answer in enumerate(answers) if isinstance(answer, redis_errors.NoScriptError)]
                 again = await self._pipeline([batch[index] for index in missed])
                 for index, answer in zip(missed, again, strict=True):
                     answers[index] = answer
@@ -254,18 +274,19 @@ class Log:
     async def _run(self, script: str, address: Address, *args: Any, mark: str = "") -> Any:
         keys = (address.log, address.meta, address.act, address.key("idem", mark) if mark else address.meta)
         sha = self._shas[script]
+        run: Callable[..., Awaitable[Any]] = self._client.execute_command
         try:
-            return await self._client.evalsha(sha, len(keys), *keys, *args)
+            return await run("EVALSHA", sha, len(keys), *keys, *args)
         except redis_errors.NoScriptError:
-            return await self._client.eval(script, len(keys), *keys, *args)
+            return await run("EVAL", script, len(keys), *keys, *args)
 
     async def claim(
         self, address: Address, stream_id: str, answer_id: str, job: str, *, owner: str, policy: Policy, mark: str = ""
     ) -> ClaimResult:
         """Take the right to write a stream, or queue the job behind the running one, as `policy` says."""
         answer = await self._run(
-            scripts.CLAIM, address, stream_id, answer_id, owner, job, new_epoch(), TTL_MS, LEASE_MS, address.member, policy,
-            int(bool(mark)), mark=mark,
+            scripts.CLAIM, address, stream_id, answer_id, owner, job, new_epoch(), TTL_MS, LEASE_MS, address.member,
+            policy, int(bool(mark)), mark=mark,
         )  # fmt: skip
         if answer[0] == 1:
             epoch = answer[1].decode()
@@ -275,15 +296,27 @@ class Log:
             return ClaimResult("queued", None, answer[1].decode(), answer[2])
         return ClaimResult("known", known=answer[1].decode()) if answer[0] == 4 else ClaimResult("busy")
 
+    async def known(self, address: Address, mark: str) -> bool:
+        """Whether something was claimed under this mark."""
+        return bool(await self._client.exists(address.key("idem", mark)))
+
+    async def busy(self, address: Address, policy: Policy) -> bool:
+        """Whether a new job would be refused now."""
+        read: Callable[..., Awaitable[Any]] = self._client.execute_command
+        stream_id, waiting = await read("HMGET", address.meta, "streamId", "next")
+        return stream_id is not None and (policy == "reject" or (policy == "queue" and waiting is not None))
+
     async def stop(self, address: Address, stream_id: str, heard: int | None) -> bool:
         """Ask a stream to stop; False when it is not running (stale, harmless)."""
         return bool(await self._run(scripts.STOP, address, stream_id, "" if heard is None else heard))
 
     async def renew(self, claim: Claim) -> None:
-        """Keep a silent claim alive; raises Fenced or StopRequested."""
+        """Keep a silent claim alive; raises Fenced, LogLost or StopRequested."""
         answer = await self._run(scripts.RENEW, claim.address, claim.fence, LEASE_MS, claim.address.member)
-        if answer[0] == b"":
-            raise Fenced()
+        if answer[0] == b"lost":
+            raise LogLost
+        if answer[0] == b"fenced":
+            raise Fenced
         if answer[0] == b"stopping":
             raise StopRequested(_number(answer[1]))
 
@@ -330,7 +363,7 @@ class Log:
         """Where many logs stand, in one round trip; None where there is no log."""
         async with self._client.pipeline(transaction=False) as pipe:
             for address in addresses:
-                pipe.hmget(address.meta, "epoch", "s", "state", "streamId", "heard")
+                pipe.execute_command("HMGET", address.meta, "epoch", "s", "state", "streamId", "heard")
             rows = await pipe.execute()
         return [_position(row) for row in rows]
 
@@ -369,13 +402,15 @@ def _settle(batch: list[_Pending], answers: Sequence[Any]) -> None:
 def _raise_refusal(answer: list[Any]) -> None:
     match answer[0]:
         case -1:
-            raise Fenced()
+            raise Fenced
         case -2:
-            raise LogClosed()
+            raise LogClosed
         case -3:
             raise StopRequested(_number(answer[1]))
         case -4:
-            raise LogLost()
+            raise LogLost
+        case _:
+            return
 
 
 def _number(text: bytes | None) -> int | None:
@@ -393,9 +428,7 @@ def _position(row: list[bytes | None]) -> Position | None:
     epoch, top, state, stream_id, heard = row
     if epoch is None:
         return None
-    return Position(
-        epoch.decode(), int(top or 0), (state or b"").decode(), (stream_id or b"").decode(), _number(heard)
-    )
+    return Position(epoch.decode(), int(top or 0), (state or b"").decode(), (stream_id or b"").decode(), _number(heard))
 
 
 def read_publication(data: bytes) -> tuple[str, int, int | None, str]:

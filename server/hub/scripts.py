@@ -1,9 +1,10 @@
 """The log's scripts: each is one atomic step in Valkey.
 
 KEYS are always log, meta, act, mark. `meta` is a hash: epoch, s (top of the log), claims (counter), fence, owner, state
-(open, stopping, closed), streamId, messageId, job, heard, n and ns (the producer's last event and its seq: a repeated append
-after a lost answer writes nothing), next (the one waiting job). A fence is `<epoch>.<claim>`, so a producer from before a
-flush can never pass for its successor. Messages on the channel are `<epoch>|<seq>|<pos>|<json>`; seq 0 is control.
+(open, stopping, closed), streamId, messageId, job, heard, n and ns (the producer's last event and its seq: a repeated
+append after a lost answer writes nothing), next (the one waiting job). A fence is `<epoch>.<claim>`, so a producer from
+before a flush can never pass for its successor. Messages on the channel are `<epoch>|<seq>|<pos>|<json>`; seq 0 is
+control, -1 ephemeral.
 """
 
 from __future__ import annotations
@@ -26,8 +27,11 @@ local function keep(ttl)
 end
 """
 
-# fence, n, pos, payload, maxlen, ttl, epoch_if_new, terminal, use_mark, member, lease
-APPEND = _OPEN + """
+# fence, n, pos, payload, maxlen, ttl, epoch_if_new, terminal, use_mark, member, lease, final
+# (final: what a stopped stream may still add)
+APPEND = (
+    _OPEN
+    + """
 local fence, n, pos, payload, ttl = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[6]
 local terminal, member = ARGV[8] == '1', ARGV[10]
 local m = redis.call('HMGET', meta, 'epoch', 'fence', 'state', 'n', 'ns', 'heard')
@@ -44,7 +48,7 @@ if fence ~= '' then
   if fence ~= m[2] then return {-1} end
   if n <= tonumber(m[4] or '0') then return {tonumber(m[5]), 1, epoch} end
   if m[3] == 'closed' then return {-2} end
-  if m[3] == 'stopping' and not terminal then return {-3, m[6] or ''} end
+  if m[3] == 'stopping' and ARGV[12] ~= '1' then return {-3, m[6] or ''} end
 end
 if not epoch then epoch = open(ARGV[7]) end
 local s = redis.call('HINCRBY', meta, 's', 1)
@@ -64,23 +68,31 @@ if fence == '' or terminal or n == 1 or s % 32 == 0 then keep(ttl) end
 redis.call('PUBLISH', log, epoch .. '|' .. s .. '|' .. pos .. '|' .. payload)
 return {s, 0, epoch}
 """
+)
 
-# stream, answer, owner, job, epoch_if_new, ttl, lease, member, policy, use_mark -> {1 claimed|2 queued|3 busy|4 known, ...}
-CLAIM = _OPEN + """
+# stream, answer, owner, job, epoch_if_new, ttl, lease, member, policy, use_mark
+# -> {1 claimed | 2 queued | 3 busy | 4 known, ...}
+CLAIM = (
+    _OPEN
+    + """
 local stream, ttl, policy = ARGV[1], ARGV[6], ARGV[9]
+local m = redis.call('HMGET', meta, 'epoch', 's', 'state', 'streamId', 'owner', 'fence', 'next')
 if ARGV[10] == '1' then
   local seen = redis.call('GET', mark)
+  -- The very same request again: its first answer was lost on the way.
+  if seen and m[4] == stream and m[5] == ARGV[3] then return {1, m[1], tonumber(m[2]), m[6]} end
+  if seen and m[7] == ARGV[4] then return {2, m[1], tonumber(m[2])} end
   if seen then return {4, seen} end
 end
-local m = redis.call('HMGET', meta, 'epoch', 's', 'state', 'streamId')
 local epoch = m[1] or open(ARGV[5])
 local function remember()
   if ARGV[10] == '1' then redis.call('SET', mark, stream .. ':' .. ARGV[2], 'PX', ttl) end
   keep(ttl)
 end
-if m[4] then
+-- A forced claim may repeat itself: its first answer may have been lost on the way.
+if m[4] and not (policy == 'force' and m[4] == stream and m[5] == ARGV[3]) then
   if policy == 'reject' or policy == 'force' then return {3} end
-  if policy == 'queue' and redis.call('HEXISTS', meta, 'next') == 1 then return {3} end
+  if policy == 'queue' and m[7] then return {3} end
   redis.call('HSET', meta, 'next', ARGV[4])
   if policy == 'replace' and m[3] == 'open' then
     redis.call('HSET', meta, 'state', 'stopping')
@@ -97,9 +109,12 @@ redis.call('ZADD', act, now() + tonumber(ARGV[7]), ARGV[8])
 remember()
 return {1, epoch, tonumber(m[2] or '0'), fence}
 """
+)
 
 # stream, heard -> 1 stopping, 0 not running
-STOP = _OPEN + """
+STOP = (
+    _OPEN
+    + """
 local m = redis.call('HMGET', meta, 'streamId', 'state', 'epoch')
 if m[1] ~= ARGV[1] or m[2] == 'closed' then return 0 end
 if m[2] == 'stopping' then return 1 end
@@ -107,17 +122,24 @@ redis.call('HSET', meta, 'state', 'stopping', 'heard', ARGV[2])
 redis.call('PUBLISH', log, m[3] .. '|0||' .. cjson.encode({stop = ARGV[1], heard = ARGV[2]}))
 return 1
 """
+)
 
-# fence, lease, member -> {state, heard} | {''} fenced or lost
-RENEW = _OPEN + """
-local m = redis.call('HMGET', meta, 'fence', 'state', 'heard')
-if m[1] ~= ARGV[1] then return {''} end
+# fence, lease, member -> {state, heard} | {'fenced'} | {'lost'}
+RENEW = (
+    _OPEN
+    + """
+local m = redis.call('HMGET', meta, 'fence', 'state', 'heard', 'epoch')
+if not m[4] or string.sub(ARGV[1], 1, #m[4] + 1) ~= m[4] .. '.' then return {'lost'} end
+if m[1] ~= ARGV[1] then return {'fenced'} end
 redis.call('ZADD', act, now() + tonumber(ARGV[2]), ARGV[3])
 return {m[2], m[3] or ''}
 """
+)
 
 # fence, owner, lease, member -> {1, epoch, s, fence, job} next job handed over | {0} cleared | {-1} not ours
-CLEAR = _OPEN + """
+CLEAR = (
+    _OPEN
+    + """
 local m = redis.call('HMGET', meta, 'fence', 'next', 'epoch', 's')
 if m[1] ~= ARGV[1] then return {-1} end
 if not m[2] then
@@ -128,15 +150,18 @@ if not m[2] then
 end
 local job = cjson.decode(m[2])
 local fence = m[3] .. '.' .. redis.call('HINCRBY', meta, 'claims', 1)
-redis.call('HSET', meta, 'fence', fence, 'owner', ARGV[2], 'streamId', job.stream, 'messageId', job.answer, 'state', 'open',
-  'n', 0, 'ns', 0, 'job', m[2])
+redis.call('HSET', meta, 'fence', fence, 'owner', ARGV[2], 'streamId', job.stream,
+  'messageId', job.answer, 'state', 'open', 'n', 0, 'ns', 0, 'job', m[2])
 redis.call('HDEL', meta, 'next', 'heard')
 redis.call('ZADD', act, now() + tonumber(ARGV[3]), ARGV[4])
 return {1, m[3], tonumber(m[4]), fence, m[2]}
 """
+)
 
 # owner, lease, member -> {} alive or gone | {epoch, s, fence, state, n, job}
-REAP = _OPEN + """
+REAP = (
+    _OPEN
+    + """
 local deadline = redis.call('ZSCORE', act, ARGV[3])
 if not deadline or tonumber(deadline) > now() then return {} end
 local m = redis.call('HMGET', meta, 'epoch', 's', 'streamId', 'state', 'n', 'job')
@@ -149,9 +174,13 @@ redis.call('HSET', meta, 'fence', fence, 'owner', ARGV[1])
 redis.call('ZADD', act, now() + tonumber(ARGV[2]), ARGV[3])
 return {m[1], tonumber(m[2]), fence, m[4], tonumber(m[5] or '0'), m[6]}
 """
+)
 
-# epoch_if_new, epoch, after, limit (0 = no entries), ttl ('' = leave) -> {epoch, s, state, streamId, messageId, entries}
-VIEW = _OPEN + """
+# epoch_if_new, epoch, after, limit (0 = no entries), ttl ('' = leave)
+# -> {epoch, s, state, streamId, messageId, entries}
+VIEW = (
+    _OPEN
+    + """
 local m = redis.call('HMGET', meta, 'epoch', 's', 'state', 'streamId', 'messageId')
 local epoch = m[1]
 if not epoch then
@@ -167,3 +196,4 @@ if limit > 0 and (ARGV[2] == '*' or ARGV[2] == epoch) then
 end
 return {epoch, tonumber(m[2] or '0'), m[3] or '', m[4] or '', m[5] or '', entries}
 """
+)

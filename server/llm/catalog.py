@@ -1,6 +1,7 @@
 """Providers, models, prices and quirks as data, and which of them the environment opens.
 
-Prices are integers in nano-USD per million tokens: $0.0375 a million is 37_500_000, and no per-token figure is ever rounded.
+Prices are integers in nano-USD per million tokens: $0.0375 a million is 37_500_000, and no per-token figure is
+ever rounded.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Final
 
 from server.llm.dialects import DIALECTS
@@ -15,6 +17,7 @@ from server.llm.messages import Usage
 
 log = logging.getLogger(__name__)
 
+AGREED: Final = "genai-prices 0.2.3 and LiteLLM map agree"
 USD: Final = 1_000_000_000
 """One dollar in nano-USD."""
 
@@ -97,7 +100,7 @@ class Target:
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether a compatible server stands in for the provider's own: then the plain form of the dialect is spoken."""
+        """Whether a compatible server stands in for the provider's own: then the dialect's plain form is spoken."""
         return self.base_url != self.provider.base_url
 
     @property
@@ -106,23 +109,23 @@ class Target:
         return f"{self.provider.name}/{self.model.name}"
 
     def with_model(self, name: str) -> Target:
-        """The same door, another model; an unlisted one takes the provider's dearest price, so that money errs upward."""
+        """The same door, another model; an unlisted one takes the provider's dearest price: money errs upward."""
         model = model_named(self.provider, name)
         return replace(self, model=replace(model, price=self.model.price) if self.model.price.is_free else model)
 
 
-def _usd(source: str, date: str, input: float, cache_read: float, cache_write: float, output: float) -> Price:  # noqa: A002
-    """A price card from dollars per million tokens as vendors print them (at most six decimals)."""
-    nano = [round(dollars * 1_000_000) * 1_000 for dollars in (input, cache_read, cache_write, output)]
-    return Price(nano[0], nano[1], nano[2], nano[3], source, date)
+def _nano(dollars: str) -> int:
+    """Nano-USD from dollars per million tokens as vendors print them; exact, so no float."""
+    return int(Decimal(dollars) * USD)
+
+
+def _price(card: str, source: str = AGREED) -> Price:
+    """A price card from `input / cache read / cache write / output` in dollars per million tokens."""
+    values = [_nano(value) for value in card.split("/")]
+    return Price(values[0], values[1], values[2], values[3], source, "2026-11-01")
 
 
 FREE: Final = Price(0, 0, 0, 0, "own hardware", "2026-11-01")
-
-
-def _price(input: float, cache_read: float, cache_write: float, output: float) -> Price:  # noqa: A002
-    return _usd("genai-prices 0.2.3 and LiteLLM map agree", "2026-11-01", input, cache_read, cache_write, output)
-
 
 PROVIDERS: Final[tuple[Provider, ...]] = (
     Provider(
@@ -134,9 +137,30 @@ PROVIDERS: Final[tuple[Provider, ...]] = (
         model_env="OPENAI_MODEL",
         max_tokens_field="max_completion_tokens",
         models=(
-            Model("gpt-5.6-luna", 400_000, 128_000, _price(0.20, 0.02, 0.25, 1.20), thinking_tokens=2_048, fixed_temperature=True),
-            Model("gpt-5.6-terra", 400_000, 128_000, _price(2, 0.2, 2.5, 12), thinking_tokens=2_048, fixed_temperature=True),
-            Model("gpt-5.4-mini", 400_000, 128_000, _price(0.75, 0.075, 0, 4.5), thinking_tokens=2_048, fixed_temperature=True),
+            Model(
+                "gpt-5.6-luna",
+                400_000,
+                128_000,
+                _price("0.20 / 0.02 / 0.25 / 1.20"),
+                thinking_tokens=2_048,
+                fixed_temperature=True,
+            ),
+            Model(
+                "gpt-5.6-terra",
+                400_000,
+                128_000,
+                _price("2 / 0.2 / 2.5 / 12"),
+                thinking_tokens=2_048,
+                fixed_temperature=True,
+            ),
+            Model(
+                "gpt-5.4-mini",
+                400_000,
+                128_000,
+                _price("0.75 / 0.075 / 0 / 4.5"),
+                thinking_tokens=2_048,
+                fixed_temperature=True,
+            ),
         ),
     ),
     Provider(
@@ -147,9 +171,9 @@ PROVIDERS: Final[tuple[Provider, ...]] = (
         base_url_env="ANTHROPIC_BASE_URL",
         model_env="ANTHROPIC_MODEL",
         models=(
-            Model("claude-haiku-5-5", 200_000, 64_000, _price(0.10, 0.01, 0.125, 0.50)),
-            Model("claude-sonnet-5-5", 200_000, 64_000, _price(2, 0.10, 2.5, 10)),
-            Model("claude-opus-5-5", 200_000, 64_000, _price(4, 0.2, 5, 20)),
+            Model("claude-haiku-5-5", 200_000, 64_000, _price("0.10 / 0.01 / 0.125 / 0.50")),
+            Model("claude-sonnet-5-5", 200_000, 64_000, _price("2 / 0.10 / 2.5 / 10")),
+            Model("claude-opus-5-5", 200_000, 64_000, _price("4 / 0.2 / 5 / 20")),
         ),
     ),
     Provider(
@@ -160,8 +184,8 @@ PROVIDERS: Final[tuple[Provider, ...]] = (
         base_url_env="GEMINI_BASE_URL",
         model_env="GEMINI_MODEL",
         models=(
-            Model("gemini-3.5-flash-lite", 1_000_000, 65_536, _price(0.30, 0.03, 0, 2.50)),
-            Model("gemini-3.8-flash", 1_000_000, 65_536, _price(0.75, 0.075, 0, 3.75)),
+            Model("gemini-3.5-flash-lite", 1_000_000, 65_536, _price("0.30 / 0.03 / 0 / 2.50")),
+            Model("gemini-3.8-flash", 1_000_000, 65_536, _price("0.75 / 0.075 / 0 / 3.75")),
         ),
     ),
     Provider(
@@ -173,8 +197,8 @@ PROVIDERS: Final[tuple[Provider, ...]] = (
         model_env="GROQ_MODEL",
         max_tokens_field="max_completion_tokens",
         models=(
-            Model("openai/gpt-oss-120b", 131_072, 65_536, _price(0.15, 0.075, 0, 0.60), thinking_tokens=2_048),
-            Model("llama-3.1-8b-instant", 131_072, 131_072, _price(0.05, 0.05, 0, 0.08)),
+            Model("openai/gpt-oss-120b", 131_072, 65_536, _price("0.15 / 0.075 / 0 / 0.60"), thinking_tokens=2_048),
+            Model("llama-3.1-8b-instant", 131_072, 131_072, _price("0.05 / 0.05 / 0 / 0.08")),
         ),
     ),
     Provider(
@@ -186,7 +210,7 @@ PROVIDERS: Final[tuple[Provider, ...]] = (
         model_env="DEEPSEEK_MODEL",
         models=(
             # The two price sources disagree on the output (0.42 and 1.10): the dearer one, so that money errs upward.
-            Model("deepseek-chat", 128_000, 8_192, _usd("LiteLLM map", "2026-11-01", 0.28, 0.028, 0, 1.10)),
+            Model("deepseek-chat", 128_000, 8_192, _price("0.28 / 0.028 / 0 / 1.10", "LiteLLM map")),
         ),
     ),
     Provider(
@@ -199,7 +223,7 @@ PROVIDERS: Final[tuple[Provider, ...]] = (
         stream_usage=False,  # sends usage with the last chunk unasked, and refuses unknown fields
         models=(
             # The two price sources disagree (2/6 and 0.5/1.5): the dearer one.
-            Model("mistral-large-latest", 128_000, 32_768, _usd("genai-prices 0.2.3", "2026-11-01", 2, 2, 0, 6)),
+            Model("mistral-large-latest", 128_000, 32_768, _price("2 / 2 / 0 / 6", "genai-prices 0.2.3")),
         ),
     ),
     Provider(
@@ -209,7 +233,9 @@ PROVIDERS: Final[tuple[Provider, ...]] = (
         key_env="OPENROUTER_API_KEY",
         base_url_env="OPENROUTER_BASE_URL",
         model_env="OPENROUTER_MODEL",
-        models=(Model("openai/gpt-5.4-mini", 400_000, 128_000, _price(0.75, 0.075, 0, 4.5), thinking_tokens=2_048),),
+        models=(
+            Model("openai/gpt-5.4-mini", 400_000, 128_000, _price("0.75 / 0.075 / 0 / 4.5"), thinking_tokens=2_048),
+        ),
     ),
     Provider(
         name="ollama",
@@ -252,8 +278,9 @@ def model_named(provider: Provider, name: str) -> Model:
 def open_targets(environ: Mapping[str, str], *, local_base_url: str | None = None) -> tuple[Target, ...]:
     """The targets this environment opens, in the order they are tried; rules is always last.
 
-    A provider opens by its key, or by its base URL alone (then the key is optional and the price is zero: own hardware).
-    `PARLOUR_MODEL` as provider/model puts that provider first; as a bare model name it overrides the first target's model.
+    A provider opens by its key, or by its base URL alone (then the key is optional and the price is zero: own
+    hardware). `PARLOUR_MODEL` as provider/model puts that provider first; as a bare model name it overrides the first
+    target's model.
     """
     targets = [target for row in PROVIDERS if (target := _open(row, environ, local_base_url)) is not None]
     return _preferred(targets, environ.get("PARLOUR_MODEL", "").strip())

@@ -1,7 +1,7 @@
 """A short answer made of the passages' own sentences, each with its citation; never a word that is not theirs.
 
-The question's terms are stemmed and weighed by how rare they are in the passages; a sentence scores by the share of that
-weight it covers, its heading and title helping. Below a floor there is no answer, which is the honest one.
+The question's terms are stemmed and weighed by how rare they are in the passages; a sentence scores by the share of
+that weight it covers, its heading and title helping. Below a floor there is no answer, which is the honest one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LONE_FLOOR: Final = 0.6
 RELATED_SHARE: Final = 0.7
 SAME: Final = 0.6
 
-_TOKEN = re.compile(r"[^\W_]+(?:[.@'’-][^\W_]+)*")
+_TOKEN = re.compile(r"[^\W_]+(?:[.@'\u2019-][^\W_]+)*")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 _ANAPHORA = re.compile(
     r"(it|its|this|that|these|those|they|them|he|she|such|then|also|however|but|so|otherwise|instead|"
@@ -46,7 +46,8 @@ _ANAPHORA = re.compile(
 )
 _NUMERIC = re.compile(
     r"\b(how (?:much|many|long|often|fast|big|large|old|far|soon)|when|what time|which (?:day|year|port|version)|"
-    r"price|cost|limit|wie ?(?:viel|lange|oft|gro(?:ß|ss)|schnell)|wann|cuánt\w+|cuándo|combien|quand|quanto|quanti|quando)\b",
+    r"price|cost|limit|wie ?(?:viel|lange|oft|gro(?:ß|ss)|schnell)|wann|cuánt\w+|cuándo|combien|quand|"
+    r"quanto|quanti|quando)\b",
     re.IGNORECASE,
 )
 
@@ -79,11 +80,11 @@ def terms(text: str) -> list[str]:
         if _CJK.fullmatch(word):
             found.extend(word[i : i + 2] for i in range(max(1, len(word) - 1)))
             continue
-        whole = word.replace("’", "'")
+        whole = word.replace("\u2019", "'")
         for part in {whole, *whole.split("-")} if "-" in whole else (whole,):
-            part = part.removesuffix("'s")
-            if part not in STOPWORDS and (len(part) > 1 or part.isdigit()):
-                found.append(stem(part))
+            bare = part.removesuffix("'s")
+            if bare not in STOPWORDS and (len(bare) > 1 or bare.isdigit()):
+                found.append(stem(bare))
     return found
 
 
@@ -134,13 +135,18 @@ def _ranked(question: str, asked: Sequence[str], candidates: Sequence[Sentence])
     scored = []
     for sentence in candidates:
         own = sum(weight * _match(term, sentence.own) for term, weight in weights.items()) / whole
-        both = sum(
-            weight * max(_match(term, sentence.own), HEADING_SHARE * _match(term, sentence.around))
-            for term, weight in weights.items()
-        ) / whole
+        both = (
+            sum(
+                weight * max(_match(term, sentence.own), HEADING_SHARE * _match(term, sentence.around))
+                for term, weight in weights.items()
+            )
+            / whole
+        )
         floor = FLOOR if len(asked) == 1 or len(_covers(asked, sentence.own)) > 1 else LONE_FLOOR
         if (both >= floor and own >= OWN_FLOOR) or (both >= OPENING_FLOOR and _is_opening(sentence)):
-            scored.append(replace(sentence, score=both + _bonus(sentence, numeric), covers=_covers(asked, sentence.own)))
+            scored.append(
+                replace(sentence, score=both + _bonus(sentence, numeric), covers=_covers(asked, sentence.own))
+            )
     return sorted(scored, key=lambda sentence: (-sentence.score, sentence.passage, sentence.block, sentence.at))
 
 
@@ -160,7 +166,9 @@ def _match(term: str, there: frozenset[str]) -> float:
         return 1.0
     if any(other in there for other in related(term)):
         return RELATED_SHARE
-    if len(term) >= 5 and any(len(other) >= 5 and (other.startswith(term) or term.startswith(other)) for other in there):
+    if len(term) >= 5 and any(
+        len(other) >= 5 and (term in other or other in term) for other in there
+    ):
         return RELATED_SHARE
     return 0.0
 
@@ -191,7 +199,7 @@ def _bonus(sentence: Sentence, numeric: bool) -> float:
 
 # Choosing and telling -------------------------------------------------------------------------------------------------
 def _list_around(question: str, best: Sentence, parts: Sequence[Block]) -> str | None:
-    """The whole list with its lead-in, when the best sentence leads into one or stands in one that the question asks for."""
+    """The whole list with its lead-in, when the best sentence leads into one or stands in one that is asked for."""
     at = best.block
     wants_steps = bool(QUESTION_HOW.search(question))
     if best.text.endswith(":") and at + 1 < len(parts) and parts[at + 1].kind in ("list", "code"):
@@ -267,4 +275,6 @@ def _folded(text: str) -> str:
     if text.isascii():
         return text
     parts = unicodedata.normalize("NFKD", text)
-    return unicodedata.normalize("NFC", "".join(ch for ch in parts if not unicodedata.combining(ch) or ch in "\u3099\u309a"))
+    return unicodedata.normalize(
+        "NFC", "".join(ch for ch in parts if not unicodedata.combining(ch) or ch in "\u3099\u309a")
+    )

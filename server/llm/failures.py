@@ -1,4 +1,4 @@
-"""How a provider fails: status, headers and body sorted into the few classes that the gateway acts on. Pure functions."""
+"""How a provider fails: status, headers and body sorted into the few classes that the gateway acts on. All pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
 FailureKind: TypeAlias = Literal[
-    "key_dead", "key_cool", "quota_day", "model_cool", "cut", "garbled", "context", "policy", "request_fault", "model_missing"
+    "key_dead",
+    "key_cool",
+    "quota_day",
+    "model_cool",
+    "cut",
+    "garbled",
+    "context",
+    "policy",
+    "request_fault",
+    "model_missing",
 ]
 
 MAX_RETRY_AFTER_S: Final = 86_400.0
@@ -21,7 +30,7 @@ MAX_RETRY_AFTER_S: Final = 86_400.0
 class Failure:
     """One failure by class; `retry_after_s` is the provider's own hint, `detail` its words, cut short.
 
-    `unreachable`: no connection stood. `stale_connection`: a kept-alive one was closed under us, the same target is fine.
+    `unreachable`: no connection stood. `stale_connection`: a kept-alive one was closed under us.
     """
 
     kind: FailureKind
@@ -39,7 +48,9 @@ class UpstreamFailed(Exception):
         self.failure = failure
 
 
-TIMEOUTS: Final = frozenset({"ReadTimeout", "WriteTimeout", "SocketTimeoutError", "ServerTimeoutError", "TimeoutException"})
+TIMEOUTS: Final = frozenset(
+    {"ReadTimeout", "WriteTimeout", "SocketTimeoutError", "ServerTimeoutError", "TimeoutException"}
+)
 UNREACHABLE: Final = frozenset({"ConnectError", "ConnectTimeout", "ConnectionTimeoutError"})
 
 KINDS_BY_CODE: Final[Mapping[str, FailureKind]] = {
@@ -194,7 +205,7 @@ _RESETS: Final = (
 
 
 def parse_wait(text: str, now: float) -> float | None:
-    """Seconds to wait from a header: number, HTTP date, RFC 3339 time or a duration such as 6m0s; None when unreadable."""
+    """Seconds to wait from a header: number, HTTP date, RFC 3339 time or duration such as 6m0s; None if unreadable."""
     text = text.strip()
     wait = _number(text)
     if wait is None:
@@ -217,7 +228,7 @@ def _duration(text: str) -> float | None:
 
 def _until(text: str, now: float) -> float | None:
     try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(text)
     except ValueError:
         try:
             moment = email.utils.parsedate_to_datetime(text)

@@ -61,6 +61,7 @@ class _Leg:
     started_at: float
     first_at: float | None = None
     patience_s: float = 0.0
+    called: bool = False
     shown: bool = False
     finish: FinishReason | None = None
     failure: Failure | None = None
@@ -104,7 +105,7 @@ class Gateway:
         """The deltas of one answer: `Attempt` for each leg, then at the end `Usage` and `Finish`.
 
         `chain` names the targets to prefer (provider or provider/model). A target that fails before its first word is
-        left for the next one; after it, the stream ends with `Finish("cut")`. Raises `NoProvider` when no target is left.
+        left for the next one; after it, the stream ends with `Finish("cut")`. Raises `NoProvider` if no target is left.
         Closing the generator closes the connection to the provider at once and settles what was used.
         """
         tokens = input_tokens(request)
@@ -125,15 +126,15 @@ class Gateway:
         raise NoProvider(extra={"tried": why})
 
     def _legs(self, route: Route, request: CompletionRequest, tokens: int, why: list[str]) -> Iterator[_Leg]:
-        """One leg per candidate, a second one where a kept-alive connection was closed under us; rules is always allowed."""
+        """One leg per candidate, two where a kept-alive connection was closed under us; rules is always allowed."""
         why.extend(f"{skipped.target.name}: {skipped.reason}" for skipped in route.skipped)
         n, window = 0, 0
         for target in route.candidates:
             is_rules = target.provider.dialect == "rules"
             if not is_rules and (n >= MAX_LEGS or target.model.context <= window):
                 continue
-            reason: AttemptReason = "failover" if n else "primary"
-            for reason in (reason, "retry"):
+            reasons: tuple[AttemptReason, ...] = ("failover" if n else "primary", "retry")
+            for reason in reasons:
                 meter = Meter(target.model.price, tokens, target.model.thinking_tokens)
                 leg = _Leg(n + 1, reason, target, meter, self._clock())
                 yield leg
@@ -176,6 +177,7 @@ class Gateway:
         dialect = self._dialects[leg.target.provider.dialect]
         try:
             yield Attempt(leg.n, leg.target.provider.name, leg.target.model.name, leg.target.name)
+            leg.called = True
             async with aclosing(dialect(request, leg.target, self._transport)) as batches:
                 while leg.finish is None:
                     async with asyncio.timeout(leg.patience_s):
@@ -190,11 +192,12 @@ class Gateway:
             leg.failure = Failure("cut", None, "the stream ended without a finish")
         except UpstreamFailed as error:
             leg.failure = error.failure
+            leg.meter.started |= error.failure.kind == "cut"  # the head of an answer had come: the prompt is billed
         except TimeoutError:
             leg.meter.started = True  # the provider worked on the prompt, and bills it
             leg.failure = Failure("model_cool", None, f"nothing came for {leg.patience_s:g} s")
         except (asyncio.CancelledError, GeneratorExit):
-            leg.meter.started = True
+            leg.meter.started = leg.called
             raise
         finally:
             self._conclude(leg)

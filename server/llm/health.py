@@ -1,4 +1,4 @@
-"""Which targets are fit to be called: a circuit breaker per target and one per host. Pure state, the caller brings the time.
+"""Which targets are fit to be called: a circuit breaker per target and per host. Pure state, given the time.
 
 This copy belongs to one process. The states and transitions are those that a shared copy will keep for the fleet.
 """

@@ -64,6 +64,11 @@ class LocalModel:
         """Whether the child lives."""
         return self._process is not None and self._process.returncode is None
 
+    @property
+    def pid(self) -> int | None:
+        """The child's process id while there is one."""
+        return self._process.pid if self._process is not None else None
+
     async def start(self) -> str:
         """Starts the child and waits until it has loaded the model; raises `LocalModelFailed` when it does not."""
         port = _free_port()
@@ -101,7 +106,8 @@ class LocalModel:
         await process.wait()
 
     async def _ready(self) -> None:
-        assert self._process is not None and self._process.stdout is not None
+        if self._process is None or self._process.stdout is None:
+            raise LocalModelFailed("the child is not there")
         while True:
             line = await self._process.stdout.readline()
             if line.strip() == READY_LINE:
@@ -148,7 +154,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _serve(options: argparse.Namespace) -> object:
-    import xllamacpp
+    import xllamacpp  # noqa: PLC0415  # the engine belongs to the child alone
 
     params = xllamacpp.CommonParams()
     params.model.path = options.model
@@ -166,7 +172,7 @@ def _serve(options: argparse.Namespace) -> object:
 
 
 def _die_with_parent(parent: int) -> None:
-    """PDEATHSIG for a parent that dies, and a watch for what it misses: it follows the thread that forked, not the process."""
+    """PDEATHSIG for a parent that dies, and a watch for what it misses: it follows the thread that forked."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:

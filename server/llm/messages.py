@@ -1,8 +1,8 @@
 """The one vocabulary of models: what a turn asks, and the deltas that come back.
 
-A stream of deltas reads, for every attempt: one `Attempt`, then text, reasoning, refusal and tool deltas in any order, at the
-very end one `Usage` and one `Finish`. Only the last attempt has a `Finish`. A new `Attempt` voids the reasoning and the tool
-call parts of the attempt before it; text already given stays, because it was shown.
+A stream of deltas reads, for every attempt: one `Attempt`, then text, reasoning, refusal and tool deltas in any order,
+at the very end one `Usage` and one `Finish`. Only the last attempt has a `Finish`. A new `Attempt` voids the reasoning
+and the tool call parts of the attempt before it; text already given stays, because it was shown.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ Delta: TypeAlias = TextDelta | ReasoningDelta | RefusalDelta | ToolCallPart | Us
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """One row of the ledger: what one attempt used and cost, in integer nano-USD; `finish` also names a failure kind."""
+    """One row of the ledger: what one attempt used and cost, in integer nano-USD; `finish` may name a failure kind."""
 
     turn_id: str
     attempt: int

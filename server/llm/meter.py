@@ -7,7 +7,7 @@ from typing import Final
 
 from server.llm.catalog import Price
 from server.llm.messages import Usage, UsageSource
-from server.llm.router import BYTES_PER_TOKEN
+from server.llm.router import tokens_of
 
 SLICE_TOKENS: Final = 512
 EXTEND_AT: Final = 0.75
@@ -15,7 +15,7 @@ STOP_BEFORE_TOKENS: Final = 64
 MAX_ANSWER_BYTES: Final = 1024 * 1024
 MAX_DISAGREEMENT: Final = 3
 """Our count is bytes / 3.3, which is twice too high for some scripts; beyond this factor the report is not believed."""
-SENTENCE_ENDS: Final = (".", "!", "?", "…", "。", "！", "？", "\n")
+SENTENCE_ENDS: Final = (".", "!", "?", "…", "。", "\uff01", "\uff1f", "\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Meter:
     @property
     def wants_more(self) -> bool:
         """Three quarters of what is held are used, and nobody has refused yet."""
-        return not self._refused and self._bytes > EXTEND_AT * BYTES_PER_TOKEN * self._held
+        return not self._refused and self._tokens() > EXTEND_AT * self._held
 
     def extended(self, granted: bool) -> None:
         """The answer to a request for one more slice."""
@@ -111,7 +111,7 @@ class Meter:
         return Settlement(reported, "reported", self._price.cost(reported))
 
     def _tokens(self) -> int:
-        return -int(-self._bytes // BYTES_PER_TOKEN)
+        return tokens_of(self._bytes)
 
     def _cost(self, usage: Usage) -> int:
         return self._price.cost(usage)

@@ -38,7 +38,7 @@ PHRASES: Final[Mapping[str, Phrases]] = {
         "¡Hola! Soy {bot}. ¿Qué te gustaría saber?",
         "¡Hasta luego! Vuelve cuando tengas otra pregunta.",
         "¡De nada! ¿Puedo ayudarte en algo más?",
-        "Soy {bot}. Respondo preguntas a partir de los documentos de este sitio y muestro de dónde viene cada respuesta. "
+        "Soy {bot}. Respondo preguntas a partir de los documentos de este sitio y muestro de dónde viene cada una. "
         "¡Pregunta lo que quieras!",
         "Lo siento, no he encontrado nada sobre eso en mis documentos. ¿Puedes hacer la pregunta de otra manera?",
     ),
@@ -46,7 +46,7 @@ PHRASES: Final[Mapping[str, Phrases]] = {
         "Bonjour ! Je suis {bot}. Que souhaitez-vous savoir ?",
         "Au revoir ! Revenez dès que vous avez une autre question.",
         "Avec plaisir ! Puis-je vous aider pour autre chose ?",
-        "Je suis {bot}. Je réponds aux questions à partir des documents de ce site et j'indique d'où vient chaque réponse. "
+        "Je suis {bot}. Je réponds aux questions à partir des documents de ce site et j'indique toujours la source. "
         "Posez votre question !",
         "Désolé, je n'ai rien trouvé à ce sujet dans mes documents. Pouvez-vous poser la question autrement ?",
     ),
@@ -70,7 +70,7 @@ PHRASES: Final[Mapping[str, Phrases]] = {
         "Hallo! Ik ben {bot}. Wat wilt u weten?",
         "Tot ziens! Kom gerust terug met een volgende vraag.",
         "Graag gedaan! Kan ik nog iets voor u doen?",
-        "Ik ben {bot}. Ik beantwoord vragen uit de documenten van deze site en laat zien waar elk antwoord vandaan komt. "
+        "Ik ben {bot}. Ik beantwoord vragen uit de documenten van deze site en laat zien waar ze vandaan komen. "
         "Vraag maar!",
         "Helaas heb ik daarover niets gevonden in mijn documenten. Kunt u de vraag anders stellen?",
     ),

@@ -1,4 +1,4 @@
-"""Markdown passages as plain blocks: headings kept aside, paragraphs in whole sentences, lists in items. Pure functions."""
+"""Markdown passages as plain blocks: headings kept aside, paragraphs in whole sentences, lists in items. All pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Kind: TypeAlias = Literal["text", "list", "code", "table"]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A paragraph, list, table or piece of code, with the heading above it and, for a list, the sentence leading into it."""
+    """A paragraph, list, table or piece of code, the heading above it and, for a list, the sentence leading into it."""
 
     kind: Kind
     sentences: tuple[str, ...]
@@ -29,13 +29,20 @@ _LINK = re.compile(r"!?\[([^\]]*)\]\((?:[^()\s]|\([^()]*\))*(?:\s+\"[^\"]*\")?\)
 _STRONG = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
 _EMPHASIS = re.compile(r"(?<![\w*])\*(?=[^\s*])(.+?)(?<=[^\s*])\*(?![\w*])")
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>|<!--.*?-->")
-_END = re.compile(r"""(?<=[.!?…])["'”’»)\]]*\s+(?=["'“‘«(\[¿¡`]*[A-Z0-9À-ÖØ-ÞА-ЯΑ-Ω`¿¡])|(?<=[。！？])""")
+_END = re.compile(
+    r"""(?<=[.!?…])["'”\u2019»)\]]*\s+(?=["'“\u2018«(\[¿¡`]*[A-Z0-9À-ÖØ-ÞА-ЯΑ-Ω`¿¡])|(?<=[。\uff01\uff1f])"""
+)
 _ABBREVIATION: Final = re.compile(
     r"(?:^|[\s(])(?:e\.g|i\.e|etc|vs|cf|approx|incl|max|min|no|nr|fig|sec|dr|mr|mrs|ms|st|inc|ltd|co|corp|jan|feb|aug|sept?|"
     r"oct|nov|dec|z\. ?b|bzw|ca|usw|d\. ?h|u\. ?a|abs|art|sr|sra|ud|uds|p\. ?ex|env|sig|dott|[a-z])\.$",
     re.IGNORECASE,
 )
-_WHOLE_END: Final = (".", "!", "?", "…", "。", "！", "？", ":", "”", '"', ")", "»", "`")
+_COMMAND: Final = re.compile(
+    r"<(?:!|\w+[\s>/])|\$ \S|[{}]|(?:curl|pip3?|npm|npx|git|docker|python3?|cd|export|sudo|import|from \w+ import|const|"
+    r"let|var) [\w./@{\"'-]*(?:$|[ \n;=])(?![^\n]*[.!?]$)"
+)
+MAX_SIGNS: Final = 0.08
+_WHOLE_END: Final = (".", "!", "?", "…", "。", "\uff01", "\uff1f", ":", "”", '"', ")", "»", "`")
 
 
 def blocks(text: str) -> tuple[Block, ...]:
@@ -81,7 +88,7 @@ def _split(text: str) -> list[str]:
 
 def _is_whole(sentence: str, *, first: bool) -> bool:
     """Begins like a sentence and ends like one; a beginning in mid sentence can only be the passage's edge."""
-    head = sentence.lstrip("\"'“‘«([¿¡*_")
+    head = sentence.lstrip("\"'“\u2018«([¿¡*_")
     begins = not first or not head[:1].islower()
     return begins and sentence.endswith(_WHOLE_END) and len(sentence) > 3
 
@@ -98,6 +105,15 @@ def _row_text(cells: list[str], columns: list[str]) -> str:
         if cell and cell != "-"
     ]
     return f"{cells[0]}: {', '.join(named)}" if cells[0] and named else cells[0] or ", ".join(named)
+
+
+def _is_code(lines: list[str]) -> bool:
+    """Whether a paragraph is a listing without its fences: a tag or a command first, or mostly signs and no full stop."""
+    text = "\n".join(lines).strip()
+    if _COMMAND.match(text):
+        return True
+    signs = sum(text.count(sign) for sign in "<>{}[]();=$\\|")
+    return signs > MAX_SIGNS * len(text) and not text.endswith((".", "!", "?", ":", ")"))
 
 
 class _Reader:
@@ -136,7 +152,7 @@ class _Reader:
             self._underlined()
         elif not line.strip():
             self._blank()
-        elif line.lstrip().startswith("|") or _TABLE_RULE.match(line):
+        elif line.lstrip().startswith("|") or " | " in line or _TABLE_RULE.match(line):
             self._row(line)
         elif item:
             self._item(item.group(2), ordered=item.group(1) is not None)
@@ -190,6 +206,8 @@ class _Reader:
     def _flush(self) -> None:
         lines, self._lines = self._lines, []
         kind, self._kind = self._kind, "text"
+        if kind == "text" and _is_code(lines):
+            kind = "code"  # our own parser leaves the fences out
         found = self._read(kind, lines)
         if found:
             lead = self._lead() if kind == "list" else ""
@@ -203,6 +221,8 @@ class _Reader:
             return [text for line in lines if (text := plain(line))]
         if kind == "table":
             columns, self._columns = self._columns, []
+            if not columns and len(lines) > 1:
+                columns, lines = _cells(lines[0]), lines[1:]  # our own parser leaves the rule under the head out
             return [row for line in lines if (row := _row_text(_cells(line), columns))]
         found = sentences(plain(" ".join(line.strip() for line in lines)))
         return [one for at, one in enumerate(found) if _is_whole(one, first=at == 0)]

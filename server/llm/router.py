@@ -10,7 +10,7 @@ from server.llm.catalog import Target
 from server.llm.health import Fitness
 from server.llm.messages import CompletionRequest
 
-BYTES_PER_TOKEN: Final = 3.3
+BYTES_PER_TEN_TOKENS: Final = 33
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,12 @@ def input_tokens(request: CompletionRequest) -> int:
     size = sum(len(text.encode("utf-8", "replace")) for text in texts)
     size += sum(len(call.arguments) + len(call.name) for message in request.messages for call in message.tool_calls)
     size += sum(len(tool.description) + len(str(tool.parameters)) for tool in request.tools)
-    return int(size / BYTES_PER_TOKEN) + 4 * len(texts) + 3
+    return tokens_of(size) + 4 * len(texts) + 3
+
+
+def tokens_of(size: int) -> int:
+    """The tokens that `size` bytes of text may be, 3.3 bytes each, rounded up; whole numbers: it ends as money."""
+    return -(-size * 10 // BYTES_PER_TEN_TOKENS)
 
 
 def _named(targets: Sequence[Target], name: str) -> Target | None:

@@ -17,9 +17,9 @@ class Garbled(Exception):
 class EventParser:
     """Splits a byte stream into the data of its events.
 
-    Lines end with \\n, \\r\\n or \\r, mixed as the sender likes. Comments, event names and ids are dropped: every dialect
-    we speak repeats the kind inside the data. Data stays bytes, since a line ends on an ASCII byte and so never inside a
-    character. `raw` keeps the first lines that belong to no event.
+    Lines end with \\n, \\r\\n or \\r, mixed as the sender likes. Comments, event names and ids are dropped: every
+    dialect we speak repeats the kind inside the data. Data stays bytes, since a line ends on an ASCII byte and so never
+    inside a character. `raw` keeps the first lines that belong to no event.
     """
 
     __slots__ = ("_data", "_limit", "_line_limit", "_rest", "_seen", "_skip_newline", "raw")
@@ -64,7 +64,7 @@ class EventParser:
         return data
 
     def _other(self, line: bytes) -> None:
-        """Comments, `event:`, `id:` and `retry:` pass; other lines are kept: a page or a bare JSON error is no stream."""
+        """Comments, `event:`, `id:` and `retry:` pass; other lines are kept: a page or bare JSON is no stream."""
         if line == b"data":
             self._data.append(b"")
         elif not line.startswith((b":", b"event:", b"id:", b"retry:")):

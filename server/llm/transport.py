@@ -37,6 +37,7 @@ class SocketDeadlines:
     connect_s: float = 2.0
     connect_loopback_s: float = 0.5
 
+
 class Transport:
     """Streams answers of providers over one connection pool; hand it to the gateway, close it with `aclose`."""
 
@@ -91,7 +92,9 @@ def _name(error: Exception) -> str:
     """The name of what really happened: a server that hung up before answering hides behind a connect timeout."""
     if isinstance(error.__cause__, aiohttp.ServerDisconnectedError | ConnectionResetError):
         return "ServerDisconnectedError"
-    if isinstance(error.__cause__, aiohttp.ClientOSError) and not isinstance(error.__cause__, aiohttp.ClientConnectorError):
+    if isinstance(error.__cause__, aiohttp.ClientOSError) and not isinstance(
+        error.__cause__, aiohttp.ClientConnectorError
+    ):
         return "ServerDisconnectedError"
     return type(error).__name__
 

@@ -9,7 +9,7 @@ import asyncio
 import statistics
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -54,7 +54,10 @@ async def measure() -> dict[str, float]:
     """CPU per token, added time to first token and throughput ratio against reading the upstream directly."""
     async with _upstream() as base_url, open_transport() as transport, httpx.AsyncClient(trust_env=False) as client:
         gateway = Gateway(open_targets({"OPENAI_BASE_URL": base_url}), transport)
-        ways = {"gateway": lambda: _through(gateway), "direct": lambda: _direct(client, base_url)}
+        ways: dict[str, Callable[[], Awaitable[Seen]]] = {
+            "gateway": lambda: _through(gateway),
+            "direct": lambda: _direct(client, base_url),
+        }
         for way in ways.values():
             await way()
         alone = await _paired(ways, 1, PAIRS_ALONE)
@@ -70,7 +73,7 @@ async def measure() -> dict[str, float]:
 
 
 async def _paired(
-    ways: dict[str, Callable[[], Awaitable[Seen]]], together: int, pairs: int
+    ways: Mapping[str, Callable[[], Awaitable[Seen]]], together: int, pairs: int
 ) -> dict[str, tuple[float, float, float]]:
     """Per way: CPU in us per token, median time to first token in ms, tokens per second; the ways take turns."""
     runs: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ways}

@@ -55,3 +55,9 @@ export function readable(colour: Rgb, background: Rgb, ratio = 4.5): Rgb {
   }
   return goal;
 }
+
+/** White or near-black, whichever shows on `accent` (`#rrggbb`); a rough measure that is enough for an icon. */
+export function textOn(accent: string): string {
+  const value = Number.parseInt(accent.slice(1), 16);
+  return (value >> 16) * 0.3 + ((value >> 8) & 255) * 0.59 + (value & 255) * 0.11 > 165 ? "#11131c" : "#fff";
+}

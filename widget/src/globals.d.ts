@@ -1,2 +1,7 @@
 /** The version in package.json, put in by the build. */
 declare const __VERSION__: string;
+
+declare module "*.css?inline" {
+  const css: string;
+  export default css;
+}

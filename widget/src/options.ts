@@ -30,7 +30,7 @@ export interface Options {
   theme?: ThemeMode;
   accent?: string;
   avatar?: AvatarKind;
-  open?: "true" | "once" | "false";
+  open?: "true" | "false";
   label?: string;
   greeting?: string;
   prompts?: string;
@@ -56,7 +56,7 @@ const ATTRIBUTES: { readonly [Name in keyof Options]-?: RegExp } = {
   theme: oneOf("auto", "light", "dark"),
   accent: /^#[0-9a-fA-F]{6}$/,
   avatar: oneOf("3d", "2d", "none"),
-  open: oneOf("true", "once", "false"),
+  open: oneOf("true", "false"),
   label: PLAIN_TEXT,
   greeting: PLAIN_TEXT,
   prompts: PLAIN_TEXT,

@@ -1,4 +1,4 @@
-"""The openai dialect: chat completions as OpenAI, Groq, DeepSeek, Mistral, OpenRouter, Ollama and llama.cpp stream them."""
+"""The openai dialect: chat completions as OpenAI, Groq, DeepSeek, Mistral, OpenRouter, Ollama and llama.cpp speak."""
 
 from __future__ import annotations
 
@@ -118,9 +118,12 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 # The answer -----------------------------------------------------------------------------------------------------------
 class Reader:
-    """Bytes in, deltas out: no I/O. `finish` is set by the finish reason, `done` by [DONE]; raises `UpstreamFailed`."""
+    """Bytes in, deltas out: no I/O. `finish` is set by the finish reason, `done` by [DONE] or a failure.
 
-    __slots__ = ("_calls", "_high", "_out", "_parser", "_refused", "_usage", "done", "finish")
+    A failure waits until `close`, so that the deltas before it are the same however the bytes were cut.
+    """
+
+    __slots__ = ("_calls", "_failure", "_high", "_out", "_parser", "_refused", "_usage", "done", "finish")
 
     def __init__(self) -> None:
         self._parser = EventParser()
@@ -129,26 +132,30 @@ class Reader:
         self._calls: dict[int, str] = {}
         self._high = ""
         self._refused = False
+        self._failure: UpstreamFailed | None = None
         self.finish: FinishReason | None = None
         self.done = False
 
     def feed(self, chunk: bytes) -> list[Delta]:
         """The deltas that `chunk` completes."""
-        try:
-            events = self._parser.feed(chunk)
-        except Garbled as error:
-            raise UpstreamFailed(Failure("garbled", None, str(error))) from error
         self._out = []
-        for data in events:
-            self._event(data)
+        try:
+            for data in self._parser.feed(chunk):
+                self._event(data)
+        except Garbled as error:
+            self._fail(UpstreamFailed(Failure("garbled", None, str(error))))
+        except UpstreamFailed as error:
+            self._fail(error)
         return self._out
 
     def close(self) -> list[Delta]:
-        """The last deltas: usage if it was reported, and the finish; without a finish reason the stream was cut."""
+        """The last deltas: usage if reported, and the finish; raises `UpstreamFailed` if the stream is not whole."""
         self._out = []
         if not self.done:
             for data in self._parser.close():
                 self._event(data)
+        if self._failure is not None:
+            raise self._failure
         if self.finish is None:
             raise UpstreamFailed(self._unfinished())
         if self._high:
@@ -157,6 +164,9 @@ class Reader:
             self._out.append(self._usage)
         self._out.append(Finish(self.finish))
         return self._out
+
+    def _fail(self, failure: UpstreamFailed) -> None:
+        self._failure, self.done = failure, True
 
     def _unfinished(self) -> Failure:
         raw = self._parser.raw

@@ -1,4 +1,4 @@
-"""The rules dialect: no model and no network. It greets by phrase, and answers with the passages' own sentences, cited."""
+"""The rules dialect, without model or network: greets by phrase, answers with the passages' own sentences, cited."""
 
 from __future__ import annotations
 

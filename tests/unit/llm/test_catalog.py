@@ -85,7 +85,8 @@ def test_every_row_is_sound() -> None:
         assert row.models, row.name
         for model in row.models:
             assert 0 < model.max_output <= model.context
-            assert model.price.source and model.price.date
+            assert model.price.source
+            assert model.price.date
             assert model.price.is_free or model.price.output >= model.price.input >= model.price.cache_read
 
 

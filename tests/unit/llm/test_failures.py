@@ -35,7 +35,11 @@ def openai(code: str | None = None, type: str = "error", message: str = "m") -> 
         (429, openai(None, "tokens", "Please try again in 5.289s"), "key_cool"),
         (429, openai("slow_down"), "model_cool"),
         (429, b"not json", "key_cool"),
-        (429, b'[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"GenerateRequestsPerDayPerProject"}}]', "quota_day"),
+        (
+            429,
+            b'[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"GenerateRequestsPerDayPerProject"}}]',
+            "quota_day",
+        ),
         (503, openai("slow_down"), "model_cool"),
         (500, b"", "model_cool"),
         (502, b"<html>bad gateway</html>", "model_cool"),
@@ -51,7 +55,11 @@ def openai(code: str | None = None, type: str = "error", message: str = "m") -> 
         (404, b"{}", "model_missing"),
         (404, b"<html>captive portal</html>", "garbled"),
         (302, b"", "garbled"),
-        (400, b'{"error":{"type":"invalid_request_error","message":"You have reached your specified API usage limits."}}', "key_dead"),
+        (
+            400,
+            b'{"error":{"type":"invalid_request_error","message":"You have reached your specified API usage limits."}}',
+            "key_dead",
+        ),
         (
             429,
             b'{"type":"error","error":{"type":"rate_limit_error","message":"m","details":{"error_code":"enforced_spend_limit_reached"}}}',
@@ -108,7 +116,11 @@ def test_broken_connections() -> None:
     assert sort_exception("ReadError", "", answered=True).kind == "cut"
 
 
-@given(st.integers(100, 599), st.binary(max_size=200), st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms"]), st.text(max_size=20)))
+@given(
+    st.integers(100, 599),
+    st.binary(max_size=200),
+    st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms"]), st.text(max_size=20)),
+)
 def test_no_answer_breaks_the_sorting(status: int, body: bytes, headers: dict[str, str]) -> None:
     failure = sort_failure(status, headers, body, NOW)
     assert failure.retry_after_s is None or 0 <= failure.retry_after_s <= 86_400

@@ -84,7 +84,10 @@ def test_the_golden_stream() -> None:
     [
         (USAGE, Usage(30, 60, 10, 20, 5)),
         ({"prompt_tokens": 9, "completion_tokens": 3}, Usage(9, 0, 0, 3, 0)),
-        ({"prompt_tokens": 9, "completion_tokens": 3, "prompt_cache_hit_tokens": 4, "prompt_cache_miss_tokens": 5}, Usage(5, 4, 0, 3, 0)),
+        (
+            {"prompt_tokens": 9, "completion_tokens": 3, "prompt_cache_hit_tokens": 4, "prompt_cache_miss_tokens": 5},
+            Usage(5, 4, 0, 3, 0),
+        ),
         ({"prompt_tokens": 9, "prompt_tokens_details": None, "completion_tokens_details": None}, Usage(9, 0, 0, 0, 0)),
         ({"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 9}}, Usage(0, 9, 0, 0, 0)),
         ({"prompt_tokens": "9", "completion_tokens": -3}, Usage()),
@@ -100,12 +103,17 @@ def test_usage_on_every_chunk_keeps_the_last() -> None:
 
 
 def test_groq_usage() -> None:
-    stream = wire(chunk({"content": "x"}), chunk({}, "stop", x_groq={"usage": {"prompt_tokens": 3, "completion_tokens": 1}}))
+    stream = wire(
+        chunk({"content": "x"}), chunk({}, "stop", x_groq={"usage": {"prompt_tokens": 3, "completion_tokens": 1}})
+    )
     assert read(stream)[-2:] == [Usage(3, 0, 0, 1, 0), Finish("stop")]
 
 
 def test_azure_first_chunk_without_choices() -> None:
-    assert text(read(wire({"choices": [], "prompt_filter_results": []}, chunk({"content": "x"}), chunk({}, "stop")))) == "x"
+    assert (
+        text(read(wire({"choices": [], "prompt_filter_results": []}, chunk({"content": "x"}), chunk({}, "stop"))))
+        == "x"
+    )
 
 
 def test_done_may_be_missing_but_the_finish_reason_may_not() -> None:
@@ -121,7 +129,13 @@ def test_a_last_event_without_its_blank_line_counts() -> None:
 
 @pytest.mark.parametrize(
     ("reason", "finish"),
-    [("stop", "stop"), ("length", "length"), ("tool_calls", "tool_calls"), ("content_filter", "policy"), ("eos", "stop")],
+    [
+        ("stop", "stop"),
+        ("length", "length"),
+        ("tool_calls", "tool_calls"),
+        ("content_filter", "policy"),
+        ("eos", "stop"),
+    ],
 )
 def test_finish_reasons(reason: str, finish: str) -> None:
     assert read(wire(chunk({"content": "x"}), chunk({}, reason)))[-1].reason == finish  # type: ignore[union-attr]
@@ -180,7 +194,9 @@ def test_tool_calls_without_index_go_by_id_and_repeat_nothing() -> None:
 
 
 def test_a_tool_call_without_id_gets_one() -> None:
-    assert read(wire(chunk({"tool_calls": [part("{}", name="f")]}), chunk({}, "stop")))[0] == ToolCallPart(0, "call_0", "f", "{}")
+    assert read(wire(chunk({"tool_calls": [part("{}", name="f")]}), chunk({}, "stop")))[0] == ToolCallPart(
+        0, "call_0", "f", "{}"
+    )
 
 
 def test_content_in_parts() -> None:
@@ -210,7 +226,11 @@ def test_failures_inside_a_200(stream: bytes, kind: str) -> None:
 
 
 def test_characters_split_into_two_escapes_are_joined() -> None:
-    stream = wire(r'{"choices":[{"delta":{"content":"a\ud83d"}}]}', r'{"choices":[{"delta":{"content":"\ude00b"}}]}', chunk({}, "stop"))
+    stream = wire(
+        r'{"choices":[{"delta":{"content":"a\ud83d"}}]}',
+        r'{"choices":[{"delta":{"content":"\ude00b"}}]}',
+        chunk({}, "stop"),
+    )
     assert text(read(stream)) == "a😀b"
     lone = wire(r'{"choices":[{"delta":{"content":"a\ud83d"}}]}', chunk({}, "stop"))
     assert text(read(lone)) == "a\ufffd"
@@ -230,14 +250,20 @@ def test_any_cut_of_the_bytes_gives_the_same_answer(words: list[str], size: int,
 def test_the_body_for_openai() -> None:
     target = open_targets({"OPENAI_API_KEY": "sk-x"})[0]
     body = build_body(REQUEST, target)
-    assert body["messages"] == [{"role": "system", "content": "You are kind.\n\nPassages."}, {"role": "user", "content": "Hi"}]
+    assert body["messages"] == [
+        {"role": "system", "content": "You are kind.\n\nPassages."},
+        {"role": "user", "content": "Hi"},
+    ]
     assert body["max_completion_tokens"] == 300 + target.model.thinking_tokens
     assert body["stream_options"] == {"include_usage": True}
-    assert "temperature" not in body and "max_tokens" not in body
+    assert "temperature" not in body
+    assert "max_tokens" not in body
 
 
 def test_the_body_for_a_compatible_server() -> None:
-    body = build_body(REQUEST, open_targets({"OPENAI_BASE_URL": "http://127.0.0.1:11434/v1", "OPENAI_MODEL": "llama3.2"})[0])
+    body = build_body(
+        REQUEST, open_targets({"OPENAI_BASE_URL": "http://127.0.0.1:11434/v1", "OPENAI_MODEL": "llama3.2"})[0]
+    )
     assert "max_completion_tokens" not in body
     assert body["max_tokens"] >= 300
     assert body["temperature"] == 0.3

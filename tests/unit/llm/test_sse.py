@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from server.llm.sse import EventParser, Garbled
 
-EVENTS = st.lists(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\r\n"), max_size=30), max_size=6)
+EVENTS = st.lists(
+    st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\r\n"), max_size=30), max_size=6
+)
 
 
 def parse(parts: list[bytes]) -> list[bytes]:
@@ -19,7 +23,7 @@ def parse(parts: list[bytes]) -> list[bytes]:
 def test_any_chunking_gives_the_same_events(texts: list[str], end: str, cuts: list[int], comments: bool) -> None:
     wire = "".join(f"{': ping' + end if comments else ''}data: {text}{end}{end}" for text in texts).encode()
     edges = [0, *sorted(min(cut, len(wire)) for cut in cuts), len(wire)]
-    assert parse([wire[a:b] for a, b in zip(edges, edges[1:], strict=False)]) == [text.encode() for text in texts]
+    assert parse([wire[a:b] for a, b in pairwise(edges)]) == [text.encode() for text in texts]
 
 
 @given(st.binary(max_size=300))

@@ -56,7 +56,10 @@ export class Problem extends Error {
 
 /** A pointer without what the console does not show: `/config/theme/accent` is the field `/theme/accent`. */
 export function fieldPath(pointer: string): string {
-  return pointer.replace(/^#/, "").replace(/^\/body(?=\/)/, "").replace(/^\/config(?=\/)/, "");
+  return pointer
+    .replace(/^#/, "")
+    .replace(/^\/body(?=\/)/, "")
+    .replace(/^\/config(?=\/)/, "");
 }
 
 function text(value: unknown): string | null {
@@ -79,7 +82,9 @@ const TITLES: Readonly<Record<number, string>> = {
 };
 
 function fallbackTitle(status: number): string {
-  return TITLES[status] ?? (status >= 500 ? "The server has a problem. Try again in a moment." : "The request was refused.");
+  return (
+    TITLES[status] ?? (status >= 500 ? "The server has a problem. Try again in a moment." : "The request was refused.")
+  );
 }
 
 /** Whatever was thrown, as a Problem. */
@@ -175,4 +180,9 @@ export class Client {
     if (sent.idempotencyKey) headers["Idempotency-Key"] = sent.idempotencyKey;
     return headers;
   }
+}
+
+/** A fresh Idempotency-Key; works on plain http too, where crypto.randomUUID does not exist. */
+export function newKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

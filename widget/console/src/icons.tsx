@@ -3,7 +3,7 @@ import type { ReactNode } from "react";
 const PATHS = {
   bot: "M12 3v3M7 6h10a3 3 0 0 1 3 3v7a3 3 0 0 1-3 3H7a3 3 0 0 1-3-3V9a3 3 0 0 1 3-3ZM9 11.500v2M15 11.500v2M2 12v3M22 12v3",
   chat: "M4 12c0-4.200 3.600-7 8-7s8 2.800 8 7-3.600 7-8 7c-.9 0-1.800-.1-2.600-.4L5.500 20l.7-3.400C4.800 15.400 4 13.800 4 12Z",
-  key: "M14.500 9.500a4.500 4.500 0 1 0-4.400 4.500L8 16.100V18H6v2H3v-3l6.100-6.100M15.500 8.500h.01",
+  key: "M8.500 20a4.500 4.500 0 1 1 0-9 4.500 4.500 0 0 1 0 9ZM11.700 12.300 20 4M16 8l3 3",
   signOut: "M10 4H6a2 2 0 0 0-2 2v12a2 2 0 0 0 2 2h4M15 8l4 4-4 4M19 12H9",
   plus: "M12 5v14M5 12h14",
   copy: "M9 9h10v11H9zM15 9V4H5v11h4",
@@ -12,11 +12,13 @@ const PATHS = {
   refresh: "M20 11a8 8 0 0 0-14.300-4L4 9M4 4v5h5M4 13a8 8 0 0 0 14.300 4l1.700-2M20 20v-5h-5",
   upload: "M12 16V5M7.500 9.500 12 5l4.500 4.500M4 16v3a1 1 0 0 0 1 1h14a1 1 0 0 0 1-1v-3",
   file: "M14 3H7a1 1 0 0 0-1 1v16a1 1 0 0 0 1 1h10a1 1 0 0 0 1-1V7l-4-4ZM14 3v4h4",
-  alert: "M12 8.500v4.500M12 16.500h.01M10.500 4.500 3 17.500A1.700 1.700 0 0 0 4.500 20h15a1.700 1.700 0 0 0 1.500-2.500l-7.500-13a1.700 1.700 0 0 0-3 0Z",
+  alert:
+    "M12 8.500v4.500M12 16.500h.01M10.500 4.500 3 17.500A1.700 1.700 0 0 0 4.500 20h15a1.700 1.700 0 0 0 1.500-2.500l-7.500-13a1.700 1.700 0 0 0-3 0Z",
   back: "M19 12H5M11 6l-6 6 6 6",
   cross: "M6 6l12 12M18 6L6 18",
   more: "M5 12h.01M12 12h.01M19 12h.01",
-  globe: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18ZM3 12h18M12 3c2.500 2.700 3.700 5.700 3.700 9S14.500 18.300 12 21c-2.500-2.700-3.700-5.700-3.700-9S9.500 5.700 12 3Z",
+  globe:
+    "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18ZM3 12h18M12 3c2.500 2.700 3.700 5.700 3.700 9S14.500 18.300 12 21c-2.500-2.700-3.700-5.700-3.700-9S9.500 5.700 12 3Z",
   right: "M9 6l6 6-6 6",
   source: "M5 5a2 2 0 0 1 2-2h12v14H7a2 2 0 0 0-2 2M5 5v14a2 2 0 0 0 2 2h12v-4",
   eye: "M2.500 12S6 5.500 12 5.500 21.500 12 21.500 12 18 18.500 12 18.500 2.500 12 2.500 12ZM12 9a3 3 0 1 0 0 6 3 3 0 0 0 0-6Z",
@@ -25,7 +27,7 @@ const PATHS = {
 export type IconName = keyof typeof PATHS;
 
 /** A line drawing in the colour of the text around it; it never carries meaning on its own. */
-export function Icon({ name, size = 18 }: { name: IconName; size?: number }): ReactNode {
+export function Icon({ name, size = 20 }: { name: IconName; size?: number }): ReactNode {
   return (
     <svg
       className="icon"

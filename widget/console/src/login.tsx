@@ -74,7 +74,8 @@ export default function Login(): ReactNode {
             Sign in
           </Button>
           <Text size="xs" c="dimmed">
-            Started with <code>parlour serve --demo</code>? The owner's address and password were printed in that terminal.
+            Started with <code>parlour serve --demo</code>? The owner's address and password were printed in that
+            terminal.
           </Text>
         </Stack>
       </form>

@@ -8,6 +8,7 @@ import { Router } from "wouter";
 import { Client, Problem } from "./api";
 import { App } from "./app";
 import { DraftsProvider } from "./bots/draft";
+import { UploadsProvider } from "./documents/uploads";
 import { ApiProvider } from "./session";
 import { theme } from "./theme";
 
@@ -28,9 +29,11 @@ function start(element: HTMLElement): void {
         <QueryClientProvider client={queries}>
           <ApiProvider client={new Client()}>
             <DraftsProvider>
-              <Router base="/console">
-                <App />
-              </Router>
+              <UploadsProvider>
+                <Router base="/console">
+                  <App />
+                </Router>
+              </UploadsProvider>
             </DraftsProvider>
           </ApiProvider>
         </QueryClientProvider>

@@ -67,11 +67,8 @@ export function CopyAction({ value, label }: { value: string; label: string }): 
 /** Text to paste elsewhere, with the button that copies it. */
 export function Snippet({ code, label }: { code: string; label: string }): ReactNode {
   return (
-    <div className="snippet">
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard. */}
-      <pre tabIndex={0} aria-label={label}>
-        {code}
-      </pre>
+    <section className="snippet" aria-label={label}>
+      <pre>{code}</pre>
       <CopyButton value={code} timeout={1800}>
         {({ copied, copy }) => (
           <Button
@@ -85,7 +82,7 @@ export function Snippet({ code, label }: { code: string; label: string }): React
           </Button>
         )}
       </CopyButton>
-    </div>
+    </section>
   );
 }
 
@@ -101,7 +98,16 @@ interface ConfirmProps {
 }
 
 /** Asks before something that cannot be undone. */
-export function Confirm({ opened, title, action, busy, failure, onClose, onConfirm, children }: ConfirmProps): ReactNode {
+export function Confirm({
+  opened,
+  title,
+  action,
+  busy,
+  failure,
+  onClose,
+  onConfirm,
+  children,
+}: ConfirmProps): ReactNode {
   return (
     <Modal opened={opened} onClose={onClose} title={title} role="alertdialog">
       <Stack>

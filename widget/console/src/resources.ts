@@ -19,7 +19,15 @@ export const ANIMATIONS = [
 ] as const;
 export type Animation = (typeof ANIMATIONS)[number];
 
-export const OCCASIONS = ["positive", "negative", "neutral", "greeting", "farewell", "explanation", "question"] as const;
+export const OCCASIONS = [
+  "positive",
+  "negative",
+  "neutral",
+  "greeting",
+  "farewell",
+  "explanation",
+  "question",
+] as const;
 export type Occasion = (typeof OCCASIONS)[number];
 
 export interface BotConfig {

@@ -2,7 +2,7 @@
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { createContext, type ReactNode, useContext, useEffect } from "react";
-import { Client, Problem } from "./api";
+import { type Client, Problem } from "./api";
 import type { Session } from "./resources";
 
 const ApiContext = createContext<Client | null>(null);

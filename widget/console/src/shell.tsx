@@ -110,7 +110,7 @@ function Member({ session }: { session: Session }): ReactNode {
           Sign out
         </Menu.Item>
         {signOut.isError && (
-          <Text size="xs" c="red" px="sm" py={4} role="alert">
+          <Text size="xs" c="var(--mantine-color-error)" px="sm" py={4} role="alert">
             {signOut.error.message}
           </Text>
         )}

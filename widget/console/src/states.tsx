@@ -18,7 +18,14 @@ export function Loading({ label }: { label: string }): ReactNode {
 export function Failure({ failure, retry }: { failure: unknown; retry?: () => void }): ReactNode {
   const problem = asProblem(failure);
   return (
-    <Alert color="red" variant="light" role="alert" icon={<Icon name="alert" />} title={problem.title} className="failure">
+    <Alert
+      color="red"
+      variant="light"
+      role="alert"
+      icon={<Icon name="alert" />}
+      title={problem.title}
+      className="failure"
+    >
       {problem.message !== problem.title && <Text size="sm">{problem.message}</Text>}
       {problem.requestId && (
         <Text size="xs" c="dimmed" mt={4}>

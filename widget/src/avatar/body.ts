@@ -1,9 +1,19 @@
-import { Color, DoubleSide, FrontSide, Group, Mesh, MeshBasicMaterial, MeshStandardMaterial, SkinnedMesh } from "three";
+import {
+  Color,
+  DoubleSide,
+  FrontSide,
+  Group,
+  Matrix4,
+  Mesh,
+  MeshBasicMaterial,
+  MeshStandardMaterial,
+  SkinnedMesh,
+} from "three";
 import type { Pose } from "./clips";
-import { createFace, type FaceMesh, poseFace } from "./face";
+import { createFace, type Faces, poseFace } from "./face";
 import { addHair } from "./hair";
 import { addHand } from "./hands";
-import { createFaceMap, type FaceMap, headPoint, headShade } from "./head";
+import { createFaceMap, headPoint, headShade } from "./head";
 import type { Look } from "./looks";
 import { addAccessory, addEars, addOutfit } from "./outfit";
 import { paletteOf } from "./palette";
@@ -19,28 +29,45 @@ const near = (p: Vec, x: number, y: number, rx: number, ry: number): number =>
 
 /** Cheeks, warm eye sockets and shade are painted on the skin itself: no texture, no extra draw. */
 function headInk(p: Vec): Ink {
-  const blush = near(p, 0.56, -0.36, 0.17, 0.12) * 0.85 + near(p, 0, -0.24, 0.1, 0.08) * 0.25;
-  const socket = near(p, 0.36, 0.1, 0.26, 0.22) * 0.16;
+  const blush = near(p, 0.56, -0.36, 0.17, 0.12) * 0.62 + near(p, 0, -0.24, 0.1, 0.08) * 0.2;
+  const socket = near(p, 0.36, 0.1, 0.26, 0.22) * 0.07;
   return { a: "skin", b: "blush", mix: Math.min(0.9, blush + socket), shade: headShade(p) };
 }
 
 function addHead(sculpt: Sculpt): void {
-  sculpt.sheet(48, 36, (u, v) => {
-    const a = u * Math.PI * 2;
-    const b = v * Math.PI;
-    return headPoint([Math.sin(b) * Math.sin(a), Math.cos(b), -Math.sin(b) * Math.cos(a)]);
-  }, headInk, HEAD);
-  sculpt.ball([0, -0.215, 0.86], [0.082, 0.07, 0.075], (p) => ({ a: "nose", b: "skin", mix: 0.75 * smooth(-0.22, -0.14, p[1]) }), HEAD, 14, 9);
-  addEars(sculpt);
+  sculpt.sheet(
+    44,
+    32,
+    (u, v) => {
+      const a = u * Math.PI * 2;
+      const b = v * Math.PI;
+      return headPoint([Math.sin(b) * Math.sin(a), Math.cos(b), -Math.sin(b) * Math.cos(a)]);
+    },
+    headInk,
+    HEAD,
+  );
+  sculpt.ball(
+    [0, -0.215, 0.86],
+    [0.082, 0.07, 0.075],
+    (p) => ({ a: "nose", b: "skin", mix: 0.75 * smooth(-0.22, -0.14, p[1]) }),
+    HEAD,
+    14,
+    9,
+  );
 }
 
 function addNeck(sculpt: Sculpt): void {
-  sculpt.sheet(18, 5, (u, v) => {
-    const a = u * Math.PI * 2;
-    const r = 0.27 + 0.05 * v * v;
-    return [r * Math.cos(a), -0.72 - 0.75 * v, r * Math.sin(a) - 0.05];
-  }, (p) => ({ a: "skin", b: "skinShade", mix: 0.75 * smooth(-1.3, -0.86, p[1]) }), (p) =>
-    p[1] > -1.05 ? [HEAD, NECK, smooth(-0.8, -1.05, p[1])] : [NECK, SPINE, smooth(-1.05, -1.35, p[1])]);
+  sculpt.sheet(
+    18,
+    5,
+    (u, v) => {
+      const a = u * Math.PI * 2;
+      const r = 0.27 + 0.05 * v * v;
+      return [r * Math.cos(a), -0.72 - 0.75 * v, r * Math.sin(a) - 0.05];
+    },
+    (p) => ({ a: "skin", b: "skinShade", mix: 0.75 * smooth(-1.3, -0.86, p[1]) }),
+    (p) => (p[1] > -1.05 ? [HEAD, NECK, smooth(-0.8, -1.05, p[1])] : [NECK, SPINE, smooth(-1.05, -1.35, p[1])]),
+  );
 }
 
 interface Part {
@@ -53,7 +80,6 @@ export interface Character {
   readonly root: Group;
   pose(pose: Pose): void;
   setLook(look: Look): void;
-  readonly triangles: number;
   dispose(): void;
 }
 
@@ -66,7 +92,12 @@ const MATERIALS = () => ({
   lit: Object.assign(volume(0.6), { side: FrontSide }),
   flat: new MeshBasicMaterial({ vertexColors: true, side: DoubleSide }),
   // Pulled towards the camera, so that brows stay readable over a fringe but not over a hand.
-  brows: new MeshBasicMaterial({ vertexColors: true, side: DoubleSide, polygonOffset: true, polygonOffsetUnits: -260000 }),
+  brows: new MeshBasicMaterial({
+    vertexColors: true,
+    side: DoubleSide,
+    polygonOffset: true,
+    polygonOffsetUnits: -420000,
+  }),
 });
 type Materials = ReturnType<typeof MATERIALS>;
 
@@ -75,82 +106,100 @@ export function* buildCharacter(look: Look): Generator<void, Character> {
   const rig = createRig();
   const materials = MATERIALS();
   const skin = new Sculpt();
-  addHead(skin);
-  yield;
-  addNeck(skin);
-  addHand(skin, 1);
-  yield;
-  addHand(skin, -1);
-  yield;
+  for (const add of [addHead, addNeck, addEars, (s: Sculpt) => addHand(s, 1), (s: Sculpt) => addHand(s, -1)]) {
+    add(skin);
+    yield;
+  }
   const cloth = new Sculpt();
-  addOutfit(cloth);
+  yield* addOutfit(cloth);
   yield;
-  const map: FaceMap = createFaceMap();
+  const map = createFaceMap();
   yield;
-  const face = createFace(map);
-  const parts: Record<string, Part> = { skin: skinned(skin, materials.skin, rig), cloth: skinned(cloth, materials.cloth, rig) };
-  for (const name of ["lit", "flat", "brows"] as const) parts[name] = onFace(face[name], materials[name], rig);
+  const figure = new Figure(rig, materials, createFace(map));
+  figure.add("skin", skinned(skin, materials.skin, rig));
   yield;
-  return assemble(rig, materials, parts, Object.values(face), look);
+  figure.add("cloth", skinned(cloth, materials.cloth, rig));
+  yield* figure.dress(look);
+  yield;
+  figure.paint(look);
+  return figure;
 }
 
 function skinned(sculpt: Sculpt, material: MeshStandardMaterial, rig: Rig): Part {
   const mesh = new SkinnedMesh(sculpt.geometry(), material);
-  mesh.bind(rig.skeleton);
+  mesh.bind(rig.skeleton, new Matrix4()); // without a matrix three would take the present pose for the rest pose
   mesh.frustumCulled = false;
   return { mesh, inks: sculpt.colours };
 }
 
-function onFace(face: FaceMesh, material: Materials["lit"] | Materials["flat"], rig: Rig): Part {
-  const mesh = new Mesh(face.geometry, material);
-  const head = rig.bones.head;
-  // Face vertices are in the coordinates of the whole character; the bone stands at the neck.
-  mesh.position.set(0, 0.98, 0.05);
-  mesh.frustumCulled = false;
-  head?.add(mesh);
-  return { mesh, inks: face.inks };
-}
+type PartName = "skin" | "cloth" | "hair" | keyof Faces;
 
-function hairPart(look: Look, materials: Materials, rig: Rig): Part {
-  const sculpt = new Sculpt();
-  addHair(sculpt, look.hairStyle);
-  addAccessory(sculpt, look.accessory);
-  return skinned(sculpt, materials.hair, rig);
-}
+class Figure implements Character {
+  readonly root = new Group();
+  private readonly parts = new Map<PartName, Part>();
+  private readonly rig: Rig;
+  private readonly materials: Materials;
+  private readonly faces: Faces;
+  private worn = "";
 
-function assemble(rig: Rig, materials: Materials, parts: Record<string, Part>, faces: readonly FaceMesh[], first: Look): Character {
-  const root = new Group();
-  const scratch = new Color();
-  root.add(rig.root);
-  for (const { mesh } of [parts.skin, parts.cloth] as Part[]) root.add(mesh);
-  let worn = "";
-  const setLook = (look: Look): void => {
+  constructor(rig: Rig, materials: Materials, faces: Faces) {
+    this.rig = rig;
+    this.materials = materials;
+    this.faces = faces;
+    this.root.add(rig.root);
+    for (const name of ["lit", "flat", "brows"] as const) this.mountFace(name);
+  }
+
+  add(name: PartName, part: Part): void {
+    this.parts.set(name, part);
+    this.root.add(part.mesh);
+  }
+
+  pose(pose: Pose): void {
+    poseRig(this.rig, pose);
+    for (const face of Object.values(this.faces)) poseFace(face, pose);
+  }
+
+  setLook(look: Look): void {
+    for (const _step of this.dress(look)); // all steps at once
+    this.paint(look);
+  }
+
+  /** Changes hair and accessory when they differ from what is worn. */
+  *dress(look: Look): Generator<void> {
     const wears = `${look.hairStyle} ${look.accessory}`;
-    if (wears !== worn) {
-      parts.hair?.mesh.removeFromParent();
-      parts.hair?.mesh.geometry.dispose();
-      parts.hair = hairPart(look, materials, rig);
-      root.add(parts.hair.mesh);
-      worn = wears;
-    }
+    if (wears === this.worn) return;
+    const sculpt = new Sculpt();
+    yield* addHair(sculpt, look.hairStyle);
+    addAccessory(sculpt, look.accessory, look.hairStyle);
+    yield;
+    const old = this.parts.get("hair")?.mesh;
+    old?.removeFromParent();
+    old?.geometry.dispose();
+    this.add("hair", skinned(sculpt, this.materials.hair, this.rig));
+    this.worn = wears;
+  }
+
+  paint(look: Look): void {
+    const scratch = new Color();
     const palette = paletteOf(look);
-    for (const { mesh, inks } of Object.values(parts)) repaint(mesh.geometry, inks, palette, scratch);
-  };
-  setLook(first);
-  return {
-    root,
-    setLook,
-    pose(pose) {
-      poseRig(rig, pose);
-      for (const face of faces) poseFace(face, pose);
-    },
-    get triangles() {
-      return Object.values(parts).reduce((sum, { mesh }) => sum + (mesh.geometry.index?.count ?? 0) / 3, 0);
-    },
-    dispose() {
-      for (const { mesh } of Object.values(parts)) mesh.geometry.dispose();
-      for (const material of Object.values(materials)) material.dispose();
-      rig.skeleton.dispose();
-    },
-  };
+    this.materials.hair.roughness = look.hairStyle === "curly" ? 0.72 : 0.4;
+    for (const { mesh, inks } of this.parts.values()) repaint(mesh.geometry, inks, palette, scratch);
+  }
+
+  dispose(): void {
+    for (const { mesh } of this.parts.values()) mesh.geometry.dispose();
+    for (const material of Object.values(this.materials)) material.dispose();
+    this.rig.skeleton.dispose();
+  }
+
+  /** Face vertices are in the coordinates of the whole character; the head's bone stands at the neck. */
+  private mountFace(name: keyof Faces): void {
+    const { geometry, inks } = this.faces[name];
+    const mesh = new Mesh(geometry, this.materials[name]);
+    mesh.position.set(0, 0.98, 0.05);
+    mesh.frustumCulled = false;
+    this.rig.bones.head?.add(mesh);
+    this.parts.set(name, { mesh, inks });
+  }
 }

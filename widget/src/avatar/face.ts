@@ -42,7 +42,7 @@ function opening(pose: Pose, side: Side, s: number): readonly [number, number] {
   const lower = clamp(0.02 + 0.2 * pose.squint + 0.4 * pose.smileEye + 0.1 * blink, 0, 0.6);
   const rest = clamp(0.1 + 0.24 * pose.squint - 0.09 * pose.wide + 0.05 * pose.smileEye - 0.1 * pose.lookY, 0, 0.7);
   const upper = mix(rest, 0.97 - lower, blink);
-  const low = mix(bottom, top, lower * (0.45 + 0.55 * round));
+  const low = mix(bottom, top, lower * (1.35 * round - 0.08)); // raised, it arches: smiling eyes
   return [Math.max(low, mix(top, bottom, upper)), low];
 }
 
@@ -53,7 +53,8 @@ function eyeWhite(side: Side): Strip {
   const stops = [0, 0.13, 0.3, 0.8, 1];
   const shades = [1, 0.45, 0, 0, 0.25];
   return {
-    cols: 20, rows: 4,
+    cols: 20,
+    rows: 4,
     ink: (_u, v) => ({ a: "white", b: "whiteShade", mix: shades[Math.round(v * 4)] as number }),
     at: (pose, u, v, out) => {
       const s = across(u);
@@ -67,11 +68,18 @@ function eyeWhite(side: Side): Strip {
 
 /** A disc inside the eye that the lids cut off: what would lie outside is pressed to the edge. */
 function disc(
-  side: Side, rings: readonly number[], cols: number, radii: { rx: number; ry: number },
-  shift: readonly [number, number], lift: number, ink: Strip["ink"],
+  side: Side,
+  rings: readonly number[],
+  cols: number,
+  radii: { rx: number; ry: number },
+  shift: readonly [number, number],
+  lift: number,
+  ink: Strip["ink"],
 ): Strip {
   return {
-    cols, rows: rings.length - 1, ink,
+    cols,
+    rows: rings.length - 1,
+    ink,
     at: (pose, u, v, out) => {
       const r = rings[Math.round(v * (rings.length - 1))] as number;
       const a = u * Math.PI * 2;
@@ -111,7 +119,8 @@ function eye(side: Side): Strip[] {
 /** The line of the upper lashes: thicker and longer outward. */
 function lash(side: Side): Strip {
   return {
-    cols: 20, rows: 2,
+    cols: 20,
+    rows: 2,
     ink: () => ({ a: "lash" }),
     at: (pose, u, v, out) => {
       const s = mix(-0.97, 1.16, u);
@@ -129,7 +138,8 @@ function lash(side: Side): Strip {
 /** A thin line under the eye; without it a light eye has no lower edge. */
 function lowerLash(side: Side): Strip {
   return {
-    cols: 16, rows: 1,
+    cols: 16,
+    rows: 1,
     ink: (u) => ({ a: "lid", b: "lash", mix: 0.12 + 0.3 * u }),
     at: (pose, u, v, out) => {
       const s = mix(-0.8, 0.98, u);
@@ -145,7 +155,9 @@ function lowerLash(side: Side): Strip {
 /** The skin of the upper lid, from above the eye down to the lash; it carries the crease. */
 function lid(side: Side): Strip {
   return {
-    cols: 20, rows: 4, bulge: 0.5,
+    cols: 20,
+    rows: 4,
+    bulge: 0.5,
     ink: (u, v) => ({ a: "skin", b: "lid", mix: Math.sin(Math.PI * u) * smoothRow(v) }),
     at: (pose, u, v, out) => {
       const s = across(side > 0 ? u : 1 - u) * 0.995; // both lids wind the same way, or one is lit from behind
@@ -164,14 +176,18 @@ const LIFT = { up: 0.085, down: 0.07 } as const;
 /** An eyebrow; drawn over the hair, so that feelings stay readable under a fringe. */
 function brow(side: Side): Strip {
   return {
-    cols: 14, rows: 2,
+    cols: 14,
+    rows: 2,
     ink: () => ({ a: "brow" }),
     at: (pose, u, v, out) => {
       const up = side > 0 ? pose.browUpL : pose.browUpR;
       const down = side > 0 ? pose.browDownL : pose.browDownR;
       const inner = 1 - u;
       const arch = (0.05 + 0.03 * up) * Math.sin(Math.PI * (0.15 + 0.75 * u));
-      const lift = LIFT.up * up * (0.75 + 0.5 * u) - LIFT.down * down * (0.6 + 0.8 * inner) + pose.browInner * (0.1 * inner - 0.035 * u);
+      const lift =
+        LIFT.up * up * (0.75 + 0.5 * u) -
+        LIFT.down * down * (0.6 + 0.8 * inner) +
+        pose.browInner * (0.1 * inner - 0.035 * u);
       const thick = 0.056 * Math.sin(Math.PI * (0.22 + 0.74 * u)) ** 0.8 * (1 - 0.35 * u);
       out.x = side * (EYE.x + mix(-0.175, 0.205, u) - 0.02 * down);
       out.y = EYE.y + 0.285 + arch + lift + (0.5 - v) * thick;
@@ -202,7 +218,7 @@ export function mouthForm(pose: Pose): MouthForm {
     upper: mix(0.012 * grin + 0.004 * pucker, pose.mouthU, own),
     lower: mix(0.185 * grin + 0.012 * pucker, pose.mouthL, own),
     corner: mix(corner, pose.mouthS + kept, own),
-    teeth: mix(0.36, pose.mouthTeeth, own),
+    teeth: mix(mix(0.95, 0.36, clamp(grin * 1.3, 0, 1)), pose.mouthTeeth, own),
     tongue: mix(0.42, pose.mouthTongue, own),
     skew: pose.sideways,
   };
@@ -211,14 +227,18 @@ export function mouthForm(pose: Pose): MouthForm {
 const MOUTH_Y = -0.5;
 /** Rows of the mouth from top to bottom; neighbours share an edge but not a colour, so edges stay crisp. */
 const MOUTH_BANDS: readonly (readonly [Ink["a"], Ink["a"]])[] = [
-  ["lipEdge", "lip"], ["teethShade", "teeth"], ["mouth", "mouth"], ["tongue", "tongue"], ["lip", "lipEdge"],
+  ["lipEdge", "lip"],
+  ["teethShade", "teeth"],
+  ["mouth", "mouth"],
+  ["tongue", "tongue"],
+  ["lip", "lipEdge"],
 ];
 
 /** The heights of the six edges between the bands at s in -1..1. */
 export function mouthEdges(form: MouthForm, s: number): readonly number[] {
   const round = Math.sqrt(Math.max(0, 1 - s * s));
   const line = 0.0125 * (1 - s ** 6); // closed lips keep a drawn line, else they break into dashes
-  const middle = MOUTH_Y + form.corner * (Math.abs(s) ** 1.8 - 0.35) + form.skew * 0.05 * s;
+  const middle = MOUTH_Y + form.corner * (Math.abs(s) ** 1.8 - 0.35) + form.skew * 0.075 * s;
   const up = middle + Math.max(form.upper * round, line);
   const low = middle - Math.max(form.lower * round ** 0.9, line);
   const gap = Math.max(0, up - low - 2 * line);
@@ -232,7 +252,8 @@ export function mouthEdges(form: MouthForm, s: number): readonly number[] {
 function mouthBand(band: number): Strip {
   const [a, b] = MOUTH_BANDS[band] as (typeof MOUTH_BANDS)[number];
   return {
-    cols: 24, rows: 1,
+    cols: 24,
+    rows: 1,
     ink: (_u, v) => ({ a: v < 0.5 ? a : b }),
     at: (pose, u, v, out) => {
       const s = across(u) * 0.999;
@@ -249,14 +270,18 @@ function mouthBand(band: number): Strip {
 /** Small shadow under the lower lip and at the corners: gives the flat mouth a place in the face. */
 function corner(side: Side): Strip {
   return {
-    cols: 4, rows: 3,
+    cols: 4,
+    rows: 3,
     ink: () => ({ a: "skinShade", b: "lip", mix: 0.3 }),
     at: (pose, u, v, out) => {
       const form = mouthForm(pose);
       const size = clamp((form.corner - 0.05) * 0.26, 0, 0.024);
       const y = mouthEdges(form, side * 0.999)[1] as number;
       const a = mix(-1.15, 1.15, v);
-      out.x = form.width * side + form.skew * 0.07 + side * (0.012 + size * 0.9 * Math.cos(a) * (0.55 + u * 0.45) - size * 0.3);
+      out.x =
+        form.width * side +
+        form.skew * 0.07 +
+        side * (0.012 + size * 0.9 * Math.cos(a) * (0.55 + u * 0.45) - size * 0.3);
       out.y = y + size * 1.5 * Math.sin(a);
       out.lift = 0.013;
     },
@@ -302,8 +327,14 @@ function meshOf(map: FaceMap, strips: readonly Strip[]): FaceMesh {
 
 const SIDES: readonly Side[] = [1, -1];
 
+export interface Faces {
+  readonly flat: FaceMesh;
+  readonly lit: FaceMesh;
+  readonly brows: FaceMesh;
+}
+
 /** The flat features (eyes, mouth), the lit ones (lids) and the brows, each one draw call. */
-export function createFace(map: FaceMap): { flat: FaceMesh; lit: FaceMesh; brows: FaceMesh } {
+export function createFace(map: FaceMap): Faces {
   const mouth = MOUTH_BANDS.map((_band, i) => mouthBand(i));
   return {
     flat: meshOf(map, [...SIDES.flatMap(eye), ...SIDES.map(corner), ...mouth]),

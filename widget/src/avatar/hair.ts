@@ -1,7 +1,7 @@
 import { direction, onHead } from "./head";
 import type { HairStyle } from "./looks";
-import { boneIndex } from "./skeleton";
 import { type Bind, type Ink, mixVec, type Sculpt, smooth, unit, type Vec } from "./sculpt";
+import { boneIndex } from "./skeleton";
 
 /** A chunk of hair along the head: azimuth and polar angle (radians) at three points, half width, thickness. */
 interface Lock {
@@ -18,8 +18,10 @@ interface Lock {
 interface Style {
   readonly edge: (a: number) => number;
   readonly lift: number;
+  /** Height of the cap; lower than the locks, or their edges fight with it. */
+  readonly cap: number;
   readonly locks: readonly Lock[];
-  readonly build?: (sculpt: Sculpt) => void;
+  readonly build?: (sculpt: Sculpt, edge: Style["edge"]) => void;
 }
 
 const HEAD = boneIndex("head");
@@ -27,8 +29,13 @@ const TOP = boneIndex("hairTop");
 const BACK = boneIndex("hairBack");
 
 const lock = (
-  from: readonly [number, number], via: readonly [number, number], to: readonly [number, number],
-  width: number, thick = 0.07, tip = 0.03, root = 0.05,
+  from: readonly [number, number],
+  via: readonly [number, number],
+  to: readonly [number, number],
+  width: number,
+  thick = 0.07,
+  tip = 0.03,
+  root = 0.05,
 ): Lock => ({ from, via, to, width, thick, tip, root });
 
 /** The same lock on both sides of the parting. */
@@ -43,6 +50,7 @@ const away = (a: number): number => Math.abs(Math.atan2(Math.sin(a), Math.cos(a)
 const STYLES: Readonly<Record<HairStyle, Style>> = {
   bob: {
     lift: 0.1,
+    cap: 0.05,
     edge: (a) => 1.02 + 1.06 * smooth(0.75, 1.35, away(a)) + 0.2 * smooth(1.4, 3, away(a)),
     locks: [
       lock([0.5, 0.12], [0.25, 0.72], [-0.28, 1.2], 0.27, 0.085, 0.035),
@@ -50,15 +58,16 @@ const STYLES: Readonly<Record<HairStyle, Style>> = {
       lock([0.5, 0.14], [0.5, 0.72], [0.2, 1.19], 0.22, 0.08, 0.05),
       lock([0.6, 0.14], [0.8, 0.72], [0.74, 1.24], 0.25, 0.085, 0.03),
       lock([0.2, 0.2], [-0.8, 0.8], [-1.02, 1.42], 0.24, 0.08, 0.03),
-      ...pair(lock([1.0, 0.5], [1.22, 1.2], [1.12, 2.02], 0.2, 0.09, 0.05)),
-      ...pair(lock([1.3, 0.5], [1.5, 1.3], [1.45, 2.28], 0.24, 0.1, 0.06)),
-      ...pair(lock([1.9, 0.6], [2.0, 1.4], [1.95, 2.36], 0.3, 0.1, 0.05)),
-      ...pair(lock([2.6, 0.6], [2.7, 1.4], [2.7, 2.4], 0.34, 0.1, 0.05)),
+      ...pair(lock([0.9, 0.16], [1.26, 1.1], [1.12, 2.02], 0.2, 0.09, 0.05)),
+      ...pair(lock([1.3, 0.16], [1.52, 1.2], [1.45, 2.28], 0.24, 0.1, 0.06)),
+      ...pair(lock([1.9, 0.2], [2.0, 1.4], [1.95, 2.36], 0.3, 0.1, 0.05)),
+      ...pair(lock([2.6, 0.2], [2.7, 1.4], [2.7, 2.4], 0.34, 0.1, 0.05)),
     ],
-    build: (s) => sprig(s),
+    build: sprig,
   },
   short: {
     lift: 0.075,
+    cap: 0.035,
     edge: (a) => 0.86 + 0.62 * smooth(0.7, 1.25, away(a)) + 0.62 * smooth(1.5, 2.3, away(a)),
     locks: [
       lock([0.9, 0.5], [0.35, 0.62], [-0.5, 0.86], 0.24, 0.13, 0.12, 0.04),
@@ -72,16 +81,18 @@ const STYLES: Readonly<Record<HairStyle, Style>> = {
   },
   long: {
     lift: 0.085,
+    cap: 0.04,
     edge: (a) => 0.72 + 1.5 * smooth(0.55, 1.25, away(a)) + 0.3 * smooth(1.4, 3, away(a)),
     locks: [
       ...pair(lock([0.06, 0.18], [0.62, 0.72], [0.92, 1.42], 0.27, 0.1, 0.05)),
       ...pair(lock([0.1, 0.16], [0.3, 0.6], [0.62, 1.02], 0.2, 0.08, 0.04)),
       ...pair(lock([0.3, 0.2], [1.0, 0.85], [1.12, 1.95], 0.26, 0.1, 0.06)),
     ],
-    build: (s) => curtain(s),
+    build: curtain,
   },
   bun: {
     lift: 0.07,
+    cap: 0.035,
     edge: (a) => 0.82 + 0.62 * smooth(0.6, 1.3, away(a)) + 0.55 * smooth(1.5, 2.4, away(a)),
     locks: [
       lock([0.45, 0.2], [0.05, 0.66], [-0.62, 1.06], 0.26, 0.09, 0.04),
@@ -89,13 +100,14 @@ const STYLES: Readonly<Record<HairStyle, Style>> = {
       lock([0.55, 0.2], [0.75, 0.66], [1.05, 1.2], 0.26, 0.09, 0.03),
       ...pair(lock([1.15, 0.9], [1.26, 1.4], [1.12, 2.0], 0.085, 0.045, 0.06)),
     ],
-    build: (s) => bun(s),
+    build: bun,
   },
   curly: {
     lift: 0.08,
-    edge: (a) => 0.84 + 0.75 * smooth(0.6, 1.3, away(a)) + 0.5 * smooth(1.5, 2.4, away(a)),
+    cap: 0.03,
+    edge: (a) => 0.82 + 0.05 * Math.cos(10 * a) + 0.74 * smooth(0.6, 1.25, away(a)) + 0.6 * smooth(1.4, 2.2, away(a)),
     locks: [],
-    build: (s) => curls(s),
+    build: curls,
   },
 };
 
@@ -109,11 +121,26 @@ const strandInk = (p: Vec, u: number, v: number): Ink => {
 };
 
 function cap(sculpt: Sculpt, style: Style): void {
-  sculpt.sheet(40, 13, (u, v) => {
-    const a = (u - 0.5) * Math.PI * 2;
-    const tuck = 1 - v ** 6; // the edge rolls in, so the cap has a thickness
-    return onHead(a, Math.max(0.0001, v * style.edge(a)), style.lift * tuck + 0.004 * Math.cos(14 * a) * v);
-  }, (p, u, v) => ({ a: "hair", b: "hairShade", mix: 0.25 + 0.4 * smooth(0.75, 1, v) + 0.12 * Math.cos(28 * Math.PI * u), shade: p[1] < -2 ? 0.9 : 1 }), HEAD);
+  sculpt.sheet(
+    40,
+    13,
+    (u, v) => {
+      const a = (u - 0.5) * Math.PI * 2;
+      const tuck = 1 - v ** 6; // the edge rolls in, so the cap has a thickness
+      return onHead(
+        a,
+        Math.max(0.0001, v * style.edge(a)),
+        (style.cap + 0.06 * smooth(0.7, 1.4, away(a)) * smooth(0.05, 0.35, v)) * tuck,
+      );
+    },
+    (p, u, v) => ({
+      a: "hair",
+      b: "hairShade",
+      mix: 0.25 + 0.4 * smooth(0.75, 1, v) + 0.12 * Math.cos(28 * Math.PI * u),
+      shade: p[1] < -2 ? 0.9 : 1,
+    }),
+    HEAD,
+  );
 }
 
 const bend = (a: Vec, b: Vec, c: Vec, t: number): Vec => mixVec(mixVec(a, b, t), mixVec(b, c, t), t);
@@ -125,7 +152,7 @@ function addLock(sculpt: Sculpt, l: Lock, lift: number): void {
     return onHead(a, p, lift * (0.4 + 0.5 * (1 - t)) + (l.root ?? 0) * (1 - t) + (l.tip ?? 0) * t * t);
   };
   const radius = (t: number): readonly [number, number] => {
-    const shape = Math.min(1, Math.sqrt(t * 5 + 0.02)) * Math.sqrt(Math.max(0, 1 - t ** 2.6));
+    const shape = Math.min(1, Math.sqrt(t * 3 + 0.004)) * Math.sqrt(Math.max(0, 1 - t ** 2.6));
     return [l.width * shape + 0.001, l.thick * shape + 0.001];
   };
   sculpt.tube(9, 9, path, radius, strandInk, HEAD, (p) => unit(p));
@@ -134,7 +161,8 @@ function addLock(sculpt: Sculpt, l: Lock, lift: number): void {
 /** The springy lock on the crown. */
 function sprig(sculpt: Sculpt): void {
   const tuft = (dx: number, dz: number, h: number): void => {
-    const path = (t: number): Vec => bend([0.02, 0.96, -0.05], [0.02, 1.02 + h, -0.05 + dz * 0.2], [0.02 + dx, 1.05 + h * 0.9, dz], t);
+    const path = (t: number): Vec =>
+      bend([0.02, 0.96, -0.05], [0.02, 1.02 + h, -0.05 + dz * 0.2], [0.02 + dx, 1.05 + h * 0.9, dz], t);
     const radius = (t: number): readonly [number, number] => {
       const r = 0.052 * Math.sqrt(Math.max(0, 1 - t ** 1.6)) + 0.001;
       return [r, r * 0.8];
@@ -148,19 +176,30 @@ function sprig(sculpt: Sculpt): void {
 /** Hair that falls behind the shoulders and in front of one. */
 function curtain(sculpt: Sculpt): void {
   const hang: Bind = (p) => [HEAD, BACK, smooth(0.1, -1.1, p[1])];
-  sculpt.sheet(24, 10, (u, v) => {
-    const a = Math.PI * (0.36 + 1.28 * u);
-    const w = 1.05 + 0.1 * Math.sin(Math.PI * v) - 0.2 * v * v;
-    const d = direction(a, Math.PI / 2);
-    const y = 0.35 - 2.05 * v + 0.05 * Math.cos(u * 34) * v;
-    const thick = 1 + 0.03 * Math.cos(u * 34);
-    return [d[0] * w * thick, y, d[2] * (0.98 - 0.16 * v) * thick - 0.04 - 0.06 * v];
-  }, (_p, u, v) => ({ a: "hair", b: "hairShade", mix: 0.3 + 0.35 * v + 0.25 * Math.cos(u * 34 + Math.PI) }), hang);
+  sculpt.sheet(
+    36,
+    9,
+    (u, v) => {
+      const turn = 1 - Math.abs(2 * u - 1); // out along the back, home along the inside: a thick sheet
+      const inner = u > 0.5 ? 0.84 : 1;
+      const a = Math.PI * (0.42 + 1.16 * turn);
+      const w = (1.02 + 0.1 * Math.sin(Math.PI * v) - 0.12 * v * v) * inner * (1 + 0.025 * Math.cos(turn * 40));
+      const d = direction(a, Math.PI / 2);
+      return [
+        d[0] * w,
+        0.35 - 2.0 * v + 0.05 * Math.cos(turn * 40) * v,
+        d[2] * w * (0.95 - 0.14 * v) - 0.04 - 0.06 * v,
+      ];
+    },
+    (_p, u, v) => ({ a: "hair", b: "hairShade", mix: u > 0.5 ? 0.85 : 0.25 + 0.3 * v + 0.2 * Math.cos(u * 80) }),
+    hang,
+  );
   for (const s of [1, -1]) {
     const strand = (x0: number, z0: number, x1: number, len: number, w: number): void => {
-      const path = (t: number): Vec => bend([s * x0, 0.15, z0], [s * (x0 + 0.12), -0.75, z0 + 0.02], [s * x1, -len, z0 + 0.12], t);
+      const path = (t: number): Vec =>
+        bend([s * (x0 - 0.14), 0.5, z0], [s * (x0 + 0.2), -0.62, z0 + 0.02], [s * x1, -len, z0 + 0.12], t);
       const radius = (t: number): readonly [number, number] => {
-        const r = Math.sqrt(t * 6 + 0.05 > 1 ? 1 : t * 6 + 0.05) * Math.sqrt(Math.max(0, 1 - t ** 3)) + 0.002;
+        const r = Math.sqrt(Math.min(1, t * 6 + 0.05)) * Math.sqrt(Math.max(0, 1 - t ** 3)) + 0.002;
         return [w * r, w * 0.62 * r];
       };
       sculpt.tube(9, 11, path, radius, strandInk, hang, (p) => unit([p[0], 0, p[2] + 0.3]));
@@ -173,50 +212,89 @@ function curtain(sculpt: Sculpt): void {
 
 function bun(sculpt: Sculpt): void {
   const bind: Bind = (p) => [HEAD, TOP, 0.35 * smooth(0.95, 1.3, p[1])];
-  sculpt.sheet(16, 10, (u, v) => {
-    const a = u * Math.PI * 2;
-    const b = v * Math.PI;
-    const r = 1 + 0.05 * Math.cos(3 * a + 5 * b);
-    return [0.36 * r * Math.sin(b) * Math.cos(a), 1.13 + 0.3 * Math.cos(b), -0.2 + 0.34 * r * Math.sin(b) * Math.sin(a)];
-  }, (_p, u, v) => {
-    const swirl = 0.5 + 0.5 * Math.cos(6 * Math.PI * u + 5 * Math.PI * v);
-    return v < 0.4 ? { a: "hair", b: "hairLight", mix: 0.55 * swirl } : { a: "hair", b: "hairShade", mix: 0.5 * (1 - swirl) };
-  }, bind);
-  sculpt.sheet(18, 6, (u, v) => {
-    const a = u * Math.PI * 2;
-    const b = v * Math.PI * 2;
-    return [(0.27 + 0.05 * Math.cos(b)) * Math.cos(a), 0.9 + 0.05 * Math.sin(b), -0.18 + (0.27 + 0.05 * Math.cos(b)) * Math.sin(a)];
-  }, "accent", HEAD);
+  sculpt.sheet(
+    16,
+    10,
+    (u, v) => {
+      const a = u * Math.PI * 2;
+      const b = v * Math.PI;
+      const r = 1 + 0.05 * Math.cos(3 * a + 5 * b);
+      return [
+        0.36 * r * Math.sin(b) * Math.cos(a),
+        1.13 + 0.3 * Math.cos(b),
+        -0.2 + 0.34 * r * Math.sin(b) * Math.sin(a),
+      ];
+    },
+    (_p, u, v) => {
+      const swirl = 0.5 + 0.5 * Math.cos(6 * Math.PI * u + 5 * Math.PI * v);
+      return v < 0.4
+        ? { a: "hair", b: "hairLight", mix: 0.55 * swirl }
+        : { a: "hair", b: "hairShade", mix: 0.5 * (1 - swirl) };
+    },
+    bind,
+  );
+  sculpt.sheet(
+    18,
+    6,
+    (u, v) => {
+      const a = u * Math.PI * 2;
+      const b = v * Math.PI * 2;
+      return [
+        (0.27 + 0.05 * Math.cos(b)) * Math.cos(a),
+        0.9 + 0.05 * Math.sin(b),
+        -0.18 + (0.27 + 0.05 * Math.cos(b)) * Math.sin(a),
+      ];
+    },
+    "accent",
+    HEAD,
+  );
 }
 
-/** A cloud of overlapping balls, fixed by formula so that every visit shows the same head. */
-function curls(sculpt: Sculpt): void {
-  const rows: readonly (readonly [number, number, number, number])[] = [
-    // polar angle, count, first azimuth, radius
-    [0.0, 1, 0, 0.34], [0.5, 6, 0.3, 0.33], [0.93, 9, 0, 0.29], [1.36, 10, 0.95, 0.27], [1.76, 9, 1.25, 0.25],
-  ];
-  for (const [p, n, first, r] of rows)
-    for (let i = 0; i < n; i++) {
-      const span = p > 1.3 ? 2 * Math.PI - 2 * first : 2 * Math.PI;
-      const a = first + (span * i) / (p > 1.3 ? n - 1 : n);
-      const wobble = Math.sin(i * 7.3 + p * 11);
-      const c = onHead(a, p + 0.05 * wobble, 0.09 + 0.03 * wobble);
-      const size = r * (1 + 0.1 * Math.sin(i * 5.1 + p * 3));
-      sculpt.ball(c, [size, size, size], (q) => {
-        const up = (q[1] - c[1]) / size;
-        const out = unit(c);
-        const facing = ((q[0] - c[0]) * out[0] + (q[1] - c[1]) * out[1] + (q[2] - c[2]) * out[2]) / size;
-        return up > 0.2
-          ? { a: "hair", b: "hairLight", mix: 0.8 * smooth(0.2, 1, up) }
-          : { a: "hair", b: "hairShade", mix: smooth(0.75, 0, facing) };
-      }, HEAD, 9, 6);
-    }
+/** Points spread evenly over a ball (a sunflower spiral): the middles of the curls. */
+const CURLS: readonly Vec[] = Array.from({ length: 96 }, (_unused, i) => {
+  const y = 1 - (2 * (i + 0.5)) / 96;
+  const r = Math.sqrt(1 - y * y);
+  return [r * Math.cos(i * 2.39996), y, r * Math.sin(i * 2.39996)];
+});
+
+/** Height of the curl at a direction, 0 in the crease to 1 on top. */
+function curlAt(d: Vec): number {
+  let best = 1;
+  for (const c of CURLS) best = Math.min(best, (d[0] - c[0]) ** 2 + (d[1] - c[1]) ** 2 + (d[2] - c[2]) ** 2);
+  return Math.sqrt(Math.max(0, 1 - best / 0.066));
 }
 
-/** Adds one of the five haircuts. */
-export function addHair(sculpt: Sculpt, name: HairStyle): void {
+/** A cloud of curls: one lumpy shell, so that it lights softly and costs no more than a cap. */
+function curls(sculpt: Sculpt, edge: (a: number) => number): void {
+  sculpt.sheet(
+    76,
+    30,
+    (u, v) => {
+      const a = (u - 0.5) * Math.PI * 2;
+      const p = Math.max(0.0001, v * edge(a));
+      const body = 0.2 + 0.1 * smooth(0.4, 1.5, away(a)) * smooth(0, 0.6, v);
+      return onHead(a, p, (body + 0.16 * curlAt(direction(a, p))) * Math.sqrt(Math.max(0, 1 - v ** 5)));
+    },
+    (p) => {
+      const lump = curlAt(unit(p));
+      const top = smooth(-0.2, 1.2, p[1]);
+      return lump > 0.6
+        ? { a: "hair", b: "hairLight", mix: (lump - 0.6) * 1.3 * top }
+        : { a: "hair", b: "hairShade", mix: 1 - lump / 0.6 };
+    },
+    HEAD,
+    0.25,
+  );
+}
+
+/** Adds one of the five haircuts, in steps. */
+export function* addHair(sculpt: Sculpt, name: HairStyle): Generator<void> {
   const style = STYLES[name];
   cap(sculpt, style);
-  for (const l of style.locks) addLock(sculpt, l, style.lift);
-  style.build?.(sculpt);
+  yield;
+  for (const l of style.locks) {
+    addLock(sculpt, l, style.lift);
+    yield;
+  }
+  style.build?.(sculpt, style.edge);
 }

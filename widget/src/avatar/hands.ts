@@ -20,16 +20,22 @@ const handInk = (p: Vec): Ink => ({ a: "skin", b: "blush", mix: 0.32 * smooth(-2
 
 function palm(sculpt: Sculpt, side: Side): void {
   const hand = named(side, "Hand");
-  sculpt.sheet(14, 8, (u, v) => {
-    const a = u * Math.PI * 2;
-    const b = v * Math.PI;
-    const flare = 0.8 + 0.24 * smooth(0.1, 0.75, v);
-    return [
-      side * 0.6 + 0.085 * Math.sin(b) ** 0.8 * Math.cos(a),
-      WRIST_Y - 0.115 + 0.175 * Math.cos(b),
-      0.155 * Math.sin(b) ** 0.7 * Math.sin(a) * flare + 0.005,
-    ];
-  }, "skin", hand);
+  sculpt.sheet(
+    14,
+    8,
+    (u, v) => {
+      const a = u * Math.PI * 2;
+      const b = v * Math.PI;
+      const flare = 0.8 + 0.24 * smooth(0.1, 0.75, v);
+      return [
+        side * 0.6 + 0.085 * Math.sin(b) ** 0.8 * Math.cos(a),
+        WRIST_Y - 0.115 + 0.175 * Math.cos(b),
+        0.155 * Math.sin(b) ** 0.7 * Math.sin(a) * flare + 0.005,
+      ];
+    },
+    "skin",
+    hand,
+  );
 }
 
 function finger(sculpt: Sculpt, side: Side, f: (typeof FINGERS)[number]): void {
@@ -42,8 +48,10 @@ function finger(sculpt: Sculpt, side: Side, f: (typeof FINGERS)[number]): void {
     if (p[1] > KNUCKLE_Y - 0.03) return [hand, near, smooth(KNUCKLE_Y + 0.05, KNUCKLE_Y - 0.03, p[1])];
     return [near, far, smooth(JOINT_Y + 0.035, JOINT_Y - 0.035, p[1])];
   };
-  const path = (t: number): Vec => [side * 0.6, top - length * t, f.z + f.fan * t];
-  const radius = (t: number): readonly [number, number] => {
+  const dense = (t: number): number => 1 - (1 - t) ** 1.7; // more rings at the tip, where it is round
+  const path = (v: number): Vec => [side * 0.6, top - length * dense(v), f.z + f.fan * dense(v)];
+  const radius = (v: number): readonly [number, number] => {
+    const t = dense(v);
     const end = Math.sqrt(Math.max(0, 1 - Math.max(0, (t - 0.8) / 0.2) ** 2));
     const r = f.width * (1 - 0.1 * t) * end + 0.0005;
     return [r, r];
@@ -58,14 +66,24 @@ function thumb(sculpt: Sculpt, side: Side): void {
   const a: Vec = [side * 0.595, WRIST_Y - 0.05, 0.06];
   const b: Vec = [side * 0.565, WRIST_Y - 0.2, 0.23];
   const c: Vec = [side * 0.56, WRIST_Y - 0.3, 0.29];
-  const path = (t: number): Vec => mixVec(mixVec(a, b, t), mixVec(b, c, t), t);
-  const radius = (t: number): readonly [number, number] => {
+  const dense = (t: number): number => 1 - (1 - t) ** 1.6;
+  const path = (v: number): Vec => mixVec(mixVec(a, b, dense(v)), mixVec(b, c, dense(v)), dense(v));
+  const radius = (v: number): readonly [number, number] => {
+    const t = dense(v);
     const end = Math.sqrt(Math.max(0, 1 - Math.max(0, (t - 0.78) / 0.22) ** 2));
     const r = (0.072 - 0.018 * t) * end + 0.0005;
     return [r, r];
   };
   const bind: Bind = (_p, _u, v) => (v < 0.4 ? [hand, near, smooth(0.05, 0.4, v)] : [near, far, smooth(0.4, 0.75, v)]);
-  sculpt.tube(9, 9, path, radius, (p) => ({ a: "skin", b: "blush", mix: 0.3 * smooth(-2.8, -2.95, p[1]) }), bind, () => [1, 0, 0]);
+  sculpt.tube(
+    9,
+    9,
+    path,
+    radius,
+    (p) => ({ a: "skin", b: "blush", mix: 0.3 * smooth(-2.8, -2.95, p[1]) }),
+    bind,
+    () => [1, 0, 0],
+  );
 }
 
 /** One hand hanging at the side: palm to the thigh, thumb to the front. */

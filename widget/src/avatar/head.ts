@@ -15,7 +15,9 @@ export function headPoint([x, y, z]: Vec): Vec {
 
 /** Direction at azimuth `a` (0 = front, positive to +x) and polar angle `p` from the top. */
 export const direction = (a: number, p: number): Vec => [
-  Math.sin(a) * Math.sin(p), Math.cos(p), Math.cos(a) * Math.sin(p),
+  Math.sin(a) * Math.sin(p),
+  Math.cos(p),
+  Math.cos(a) * Math.sin(p),
 ];
 
 /** A point `lift` above the head's surface, by azimuth and polar angle. */
@@ -62,7 +64,15 @@ export function createFaceMap(): FaceMap {
 }
 
 /** Writes the surface point over (x, y), lifted by `offset` along the normal, and the normal; returns nothing new. */
-export function place(map: FaceMap, x: number, y: number, offset: number, at: Float32Array, normal: Float32Array, i: number): void {
+export function place(
+  map: FaceMap,
+  x: number,
+  y: number,
+  offset: number,
+  at: Float32Array,
+  normal: Float32Array,
+  i: number,
+): void {
   const u = Math.min(NX - 2.001, Math.max(0, (x - X0) / STEP));
   const v = Math.min(NY - 2.001, Math.max(0, (y - Y0) / STEP));
   const col = Math.floor(u);

@@ -56,13 +56,16 @@ export function createAvatar(options: AvatarOptions): Avatar {
     still,
     pose: (dt) => director.step(state, dt),
     busy: () => state.speaking || state.gestures.length > 0 || state.base.length > 1 || state.now - touched < CALM_MS,
+    restless: () => director.restless(state),
     onLost: (reason) => options.onLost?.(reason),
   });
-  const after = <A extends unknown[]>(change: (...args: A) => void): ((...args: A) => void) => (...args) => {
-    change(...args);
-    touched = state.now;
-    stage.wake();
-  };
+  const after =
+    <A extends unknown[]>(change: (...args: A) => void): ((...args: A) => void) =>
+    (...args) => {
+      change(...args);
+      touched = state.now;
+      stage.wake();
+    };
   return {
     begin: after((id: string) => director.begin(state, id)),
     cue: after((cues: readonly Cue[]) => director.receive(state, cues)),
@@ -72,9 +75,9 @@ export function createAvatar(options: AvatarOptions): Avatar {
     listen: after((on: boolean) => director.listen(state, on)),
     look: after((x: number, y: number) => pointAt(state, x, y)),
     setLook: (look) => stage.setLook(resolveLook(look, options.accent)),
-    pause: stage.pause,
-    resume: stage.resume,
-    dispose: stage.dispose,
+    pause: () => stage.pause(),
+    resume: () => stage.resume(),
+    dispose: () => stage.dispose(),
     ready: stage.ready,
     get state() {
       return director.summary(state);

@@ -25,20 +25,102 @@ export const SHAPES: Readonly<Record<Viseme, MouthShape>> = {
 
 /** Which shape wins when several letters share one slot: closures, then vowels, then the rest. */
 const RANK: Readonly<Record<Viseme, number>> = {
-  sil: 0, PP: 9, FF: 8, aa: 6, O: 6, E: 5, I: 5, U: 5, CH: 4, RR: 3, SS: 3, TH: 3, DD: 2, kk: 2, nn: 2,
+  sil: 0,
+  PP: 9,
+  FF: 8,
+  aa: 6,
+  O: 6,
+  E: 5,
+  I: 5,
+  U: 5,
+  CH: 4,
+  RR: 3,
+  SS: 3,
+  TH: 3,
+  DD: 2,
+  kk: 2,
+  nn: 2,
 };
 
 const DIGRAPHS: Readonly<Record<string, Viseme>> = {
-  th: "TH", ch: "CH", sh: "CH", ph: "FF", oo: "U", ou: "O", ow: "O", ee: "I", ea: "I", ai: "E", ay: "E", au: "O", qu: "U",
+  th: "TH",
+  ch: "CH",
+  sh: "CH",
+  ph: "FF",
+  oo: "U",
+  ou: "O",
+  ow: "O",
+  ee: "I",
+  ea: "I",
+  ai: "E",
+  ay: "E",
+  au: "O",
+  qu: "U",
 };
 const LETTERS: Readonly<Record<string, Viseme>> = {
-  a: "aa", e: "E", i: "I", o: "O", u: "U", y: "I", b: "PP", m: "PP", p: "PP", f: "FF", v: "FF", w: "U",
-  d: "DD", t: "DD", l: "nn", n: "nn", c: "kk", g: "kk", k: "kk", q: "kk", h: "E", x: "SS", s: "SS", z: "SS",
-  j: "CH", r: "RR",
+  a: "aa",
+  e: "E",
+  i: "I",
+  o: "O",
+  u: "U",
+  y: "I",
+  b: "PP",
+  m: "PP",
+  p: "PP",
+  f: "FF",
+  v: "FF",
+  w: "U",
+  d: "DD",
+  t: "DD",
+  l: "nn",
+  n: "nn",
+  c: "kk",
+  g: "kk",
+  k: "kk",
+  q: "kk",
+  h: "E",
+  x: "SS",
+  s: "SS",
+  z: "SS",
+  j: "CH",
+  r: "RR",
   // Cyrillic, Greek and kana vowels, so that other scripts move more than a jaw
-  а: "aa", я: "aa", э: "E", е: "E", и: "I", ы: "I", о: "O", ё: "O", у: "U", ю: "U", б: "PP", п: "PP", м: "PP", в: "FF", ф: "FF",
-  α: "aa", ε: "E", η: "I", ι: "I", ο: "O", ω: "O", υ: "I", β: "FF", μ: "PP", π: "PP", φ: "FF",
-  あ: "aa", い: "I", う: "U", え: "E", お: "O", ア: "aa", イ: "I", ウ: "U", エ: "E", オ: "O",
+  а: "aa",
+  я: "aa",
+  э: "E",
+  е: "E",
+  и: "I",
+  ы: "I",
+  о: "O",
+  ё: "O",
+  у: "U",
+  ю: "U",
+  б: "PP",
+  п: "PP",
+  м: "PP",
+  в: "FF",
+  ф: "FF",
+  α: "aa",
+  ε: "E",
+  η: "I",
+  ι: "I",
+  ο: "O",
+  ω: "O",
+  υ: "I",
+  β: "FF",
+  μ: "PP",
+  π: "PP",
+  φ: "FF",
+  あ: "aa",
+  い: "I",
+  う: "U",
+  え: "E",
+  お: "O",
+  ア: "aa",
+  イ: "I",
+  ウ: "U",
+  エ: "E",
+  オ: "O",
 };
 const PAUSES = ".!?;:,\n…。、！？";
 const TURNS: readonly Viseme[] = ["aa", "E", "O", "nn", "I"];
@@ -130,7 +212,9 @@ export function stepMouth(mouth: Mouth, dt: number): void {
   const due = mouth.held >= (mouth.current === "sil" && mouth.queue.length ? PAUSE_MS : SLOT_MS);
   if (due && mouth.queue.length > 0) {
     setShape(mouth, nextShape(mouth));
-    mouth.strength = closed(mouth.current) ? 1 : 0.72 + 0.28 * Math.abs(Math.sin(mouth.queue.length * 2.1 + RANK[mouth.current]));
+    mouth.strength = closed(mouth.current)
+      ? 1
+      : 0.72 + 0.28 * Math.abs(Math.sin(mouth.queue.length * 2.1 + RANK[mouth.current]));
   } else if (mouth.held >= SLOT_MS + 60 && mouth.current !== "sil") setShape(mouth, "sil");
   glide(mouth, dt);
 }

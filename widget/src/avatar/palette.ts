@@ -3,12 +3,39 @@ import type { Look } from "./looks";
 
 /** Every colour of the character, named by what it paints; all are derived from the look. */
 export type Slot =
-  | "skin" | "blush" | "nose" | "lid" | "skinShade"
-  | "hair" | "hairShade" | "hairLight" | "brow" | "lash"
-  | "iris" | "irisRim" | "irisLight" | "pupil" | "white" | "whiteShade" | "glint"
-  | "lip" | "lipEdge" | "mouth" | "teeth" | "teethShade" | "tongue"
-  | "cloth" | "clothShade" | "clothLight" | "shirt" | "string" | "pin"
-  | "accent" | "accentLight" | "metal" | "black";
+  | "skin"
+  | "blush"
+  | "nose"
+  | "lid"
+  | "skinShade"
+  | "hair"
+  | "hairShade"
+  | "hairLight"
+  | "brow"
+  | "lash"
+  | "iris"
+  | "irisRim"
+  | "irisLight"
+  | "pupil"
+  | "white"
+  | "whiteShade"
+  | "glint"
+  | "lip"
+  | "lipEdge"
+  | "mouth"
+  | "teeth"
+  | "teethShade"
+  | "tongue"
+  | "cloth"
+  | "clothShade"
+  | "clothLight"
+  | "shirt"
+  | "string"
+  | "pin"
+  | "accent"
+  | "accentLight"
+  | "metal"
+  | "black";
 export type Palette = Readonly<Record<Slot, Color>>;
 
 const colour = (hex: string): Color => new Color(hex);
@@ -40,6 +67,13 @@ function hairTones(hair: Color): Pick<Palette, "hair" | "hairShade" | "hairLight
   };
 }
 
+/** The pin is gold, or white on clothes too close to gold. */
+function pinOf(cloth: Color): Color {
+  const gold = colour("#f6bf45");
+  const far = Math.hypot(cloth.r - gold.r, cloth.g - gold.g, cloth.b - gold.b);
+  return far > 0.35 ? gold : colour("#fff6e4");
+}
+
 /** All colours of a look, in linear light as vertex colours need them. */
 export function paletteOf(look: Look): Palette {
   const white = colour("#ffffff");
@@ -50,12 +84,28 @@ export function paletteOf(look: Look): Palette {
   return {
     ...skinTones(colour(look.skin)),
     ...hairTones(colour(look.hair)),
-    iris: eyes, irisRim: tint(eyes, 0.16, 0.18, 0.2), irisLight: mix(eyes, colour("#dffcf4"), 0.42),
-    pupil: colour("#0c0b12"), white: colour("#fdfbfa"), whiteShade: colour("#a9a3bd"), glint: white,
-    lip: lips, lipEdge: mix(lips, colour(look.skin), 0.35), mouth: tint(lips, 0.16, 0.08, 0.1),
-    teeth: colour("#fffaf5"), teethShade: colour("#d9cfd0"), tongue: mix(lips, colour("#ef7480"), 0.65),
-    cloth, clothShade: tint(cloth, 0.55, 0.52, 0.58), clothLight: mix(cloth, white, 0.12),
-    shirt: colour("#f6f1ee"), string: colour("#efeaf4"), pin: colour("#f6bf45"),
-    accent, accentLight: mix(accent, white, 0.3), metal: colour("#d5d8e2"), black: colour("#23222b"),
+    iris: eyes,
+    irisRim: tint(eyes, 0.16, 0.18, 0.2),
+    irisLight: mix(tint(eyes, 1.7, 1.7, 1.7), white, 0.14),
+    pupil: colour("#0c0b12"),
+    white: colour("#fdfbfa"),
+    whiteShade: colour("#a9a3bd"),
+    glint: white,
+    lip: lips,
+    lipEdge: mix(lips, colour(look.skin), 0.35),
+    mouth: tint(lips, 0.16, 0.08, 0.1),
+    teeth: colour("#fffaf5"),
+    teethShade: colour("#d9cfd0"),
+    tongue: mix(lips, colour("#ef7480"), 0.65),
+    cloth,
+    clothShade: tint(cloth, 0.55, 0.52, 0.58),
+    clothLight: mix(cloth, white, 0.12),
+    shirt: colour("#f6f1ee"),
+    string: colour("#efeaf4"),
+    pin: pinOf(cloth),
+    accent,
+    accentLight: mix(accent, white, 0.3),
+    metal: colour("#d5d8e2"),
+    black: colour("#23222b"),
   };
 }

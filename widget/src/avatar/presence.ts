@@ -1,5 +1,5 @@
+import type { State } from "./acts";
 import type { Pose } from "./clips";
-import type { State } from "./director";
 import { openness } from "./lipsync";
 
 /** What a body does by itself: blink, breathe, look about, follow the pointer, carry its hair. */
@@ -28,9 +28,15 @@ function seeded(seed: number): () => number {
 
 export function createPresence(seed: number): Presence {
   return {
-    random: seeded(seed), blinkAt: 1800, blink: -1, double: false,
-    gaze: { x: 0, y: 0, until: 900 }, pointer: { x: 0, y: 0, at: Number.NEGATIVE_INFINITY },
-    cue: undefined, headWas: { x: 0, z: 0 }, nudge: 0,
+    random: seeded(seed),
+    blinkAt: 1800,
+    blink: -1,
+    double: false,
+    gaze: { x: 0, y: 0, until: 900 },
+    pointer: { x: 0, y: 0, at: Number.NEGATIVE_INFINITY },
+    cue: undefined,
+    headWas: { x: 0, z: 0 },
+    nudge: 0,
   };
 }
 
@@ -47,8 +53,8 @@ const OPEN_MS = 140;
 /** Lid closure at `t` ms into a blink. */
 function lidAt(t: number): number {
   if (t < 0 || t > CLOSE_MS + SHUT_MS + OPEN_MS) return 0;
-  if (t < CLOSE_MS) return t / CLOSE_MS;
-  return t < CLOSE_MS + SHUT_MS ? 1 : 1 - (t - CLOSE_MS - SHUT_MS) / OPEN_MS;
+  if (t < CLOSE_MS) return Math.sin((Math.PI / 2) * (t / CLOSE_MS));
+  return t < CLOSE_MS + SHUT_MS ? 1 : 0.5 + 0.5 * Math.cos((Math.PI * (t - CLOSE_MS - SHUT_MS)) / OPEN_MS);
 }
 
 function blink(state: State, pose: Pose): void {
@@ -59,12 +65,14 @@ function blink(state: State, pose: Pose): void {
     p.blinkAt += p.double ? 330 : 2000 + 4000 * -Math.log(1 - 0.632 * p.random());
   }
   const t = p.blink < 0 ? -1 : state.now - p.blink;
-  pose.blinkL = Math.max(pose.blinkL, lidAt(t) * 1.25);
-  pose.blinkR = Math.max(pose.blinkR, lidAt(t - 9) * 1.25);
+  pose.blinkL = Math.max(pose.blinkL, lidAt(t));
+  pose.blinkR = Math.max(pose.blinkR, lidAt(t - 9));
 }
 
 const TARGETS: Readonly<Record<string, readonly [number, number]>> = {
-  visitor: [0, 0], text: [0.1, -0.75], away: [0.7, 0.45],
+  visitor: [0, 0],
+  text: [0.1, -0.75],
+  away: [0.7, 0.45],
 };
 
 /** Where the eyes want to be: a cue first, then the pointer, then small wanderings around the visitor. */

@@ -16,11 +16,15 @@ export type Surface = (u: number, v: number) => Vec;
 
 const sub = (a: Vec, b: Vec): Vec => [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
 const cross = (a: Vec, b: Vec): Vec => [
-  a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0],
+  a[1] * b[2] - a[2] * b[1],
+  a[2] * b[0] - a[0] * b[2],
+  a[0] * b[1] - a[1] * b[0],
 ];
 const dot = (a: Vec, b: Vec): number => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 export const mixVec = (a: Vec, b: Vec, t: number): Vec => [
-  a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t, a[2] + (b[2] - a[2]) * t,
+  a[0] + (b[0] - a[0]) * t,
+  a[1] + (b[1] - a[1]) * t,
+  a[2] + (b[2] - a[2]) * t,
 ];
 
 export function unit(a: Vec): Vec {
@@ -50,18 +54,17 @@ export class Sculpt {
   private readonly weights: number[] = [];
   private readonly inks: Ink[] = [];
 
-  get triangles(): number {
-    return this.indices.length / 3;
-  }
-
-  /** Adds the surface sampled on `nu` x `nv` quads; the winding turns itself outward from the middle. */
-  sheet(nu: number, nv: number, surface: Surface, paint: Paint, bind: Bind): this {
+  /**
+   * Adds the surface sampled on `nu` x `nv` quads; the winding turns itself outward from the middle.
+   * `soften` bends the normals towards those of a ball around the origin, so that many small shapes light as one.
+   */
+  sheet(nu: number, nv: number, surface: Surface, paint: Paint, bind: Bind, soften = 0): this {
     const first = this.inks.length;
-    for (let j = 0; j <= nv; j++)
-      for (let i = 0; i <= nu; i++) this.vertex(surface, i / nu, j / nv, paint, bind);
+    for (let j = 0; j <= nv; j++) for (let i = 0; i <= nu; i++) this.vertex(surface, i / nu, j / nv, paint, bind);
     const inward = this.facesIn(first);
     if (inward) this.turnOut(first);
     this.stitch(first, nu, nv, inward);
+    if (soften > 0) this.soften(first, soften);
     return this;
   }
 
@@ -75,14 +78,24 @@ export class Sculpt {
     this.weights.push(1 - w, w, 0, 0);
   }
 
+  private at(list: readonly number[], i: number): Vec {
+    return [list[3 * i] as number, list[3 * i + 1] as number, list[3 * i + 2] as number];
+  }
+
   private facesIn(first: number): boolean {
-    const count = this.inks.length - first;
-    const at = (list: number[], i: number): Vec => list.slice(3 * i, 3 * i + 3) as unknown as Vec;
+    const end = this.inks.length;
     let middle: Vec = [0, 0, 0];
-    for (let i = first; i < first + count; i++) middle = mixVec(middle, at(this.positions, i), 1 / (i - first + 1));
+    for (let i = first; i < end; i++) middle = mixVec(middle, this.at(this.positions, i), 1 / (i - first + 1));
     let sum = 0;
-    for (let i = first; i < first + count; i++) sum += dot(at(this.normals, i), sub(at(this.positions, i), middle));
+    for (let i = first; i < end; i++) sum += dot(this.at(this.normals, i), sub(this.at(this.positions, i), middle));
     return sum < 0;
+  }
+
+  private soften(first: number, share: number): void {
+    for (let i = first; i < this.inks.length; i++) {
+      const n = unit(mixVec(this.at(this.normals, i), unit(this.at(this.positions, i)), share));
+      for (let k = 0; k < 3; k++) this.normals[3 * i + k] = n[k] as number;
+    }
   }
 
   private turnOut(first: number): void {
@@ -100,40 +113,58 @@ export class Sculpt {
   }
 
   private triangle(a: number, b: number, c: number): void {
-    const at = (i: number): Vec => this.positions.slice(3 * i, 3 * i + 3) as unknown as Vec;
-    const area = cross(sub(at(b), at(a)), sub(at(c), at(a)));
+    const p = this.at(this.positions, a);
+    const area = cross(sub(this.at(this.positions, b), p), sub(this.at(this.positions, c), p));
     if (dot(area, area) > 1e-14) this.indices.push(a, b, c); // poles make slivers: leave them out
   }
 
-  /** An ellipsoid; `turn` tips it about z. */
-  ball(at: Vec, radii: Vec, paint: Paint, bind: Bind, nu = 12, nv = 8): this {
-    return this.sheet(nu, nv, (u, v) => {
-      const a = u * Math.PI * 2;
-      const b = v * Math.PI;
-      return [
-        at[0] + radii[0] * Math.sin(b) * Math.cos(a),
-        at[1] + radii[1] * Math.cos(b),
-        at[2] + radii[2] * Math.sin(b) * Math.sin(a),
-      ];
-    }, paint, bind);
+  /** An ellipsoid. */
+  ball(at: Vec, radii: Vec, paint: Paint, bind: Bind, nu = 12, nv = 8, soften = 0): this {
+    return this.sheet(
+      nu,
+      nv,
+      (u, v) => {
+        const a = u * Math.PI * 2;
+        const b = v * Math.PI;
+        return [
+          at[0] + radii[0] * Math.sin(b) * Math.cos(a),
+          at[1] + radii[1] * Math.cos(b),
+          at[2] + radii[2] * Math.sin(b) * Math.sin(a),
+        ];
+      },
+      paint,
+      bind,
+      soften,
+    );
   }
 
   /** A tube along `path`; `radius` gives (side, outward) radii at t, `out` the direction of the second one. */
   tube(
-    nu: number, nv: number, path: (t: number) => Vec, radius: (t: number) => readonly [number, number],
-    paint: Paint, bind: Bind, out: (p: Vec, t: number) => Vec = () => [0, 0, 1],
+    nu: number,
+    nv: number,
+    path: (t: number) => Vec,
+    radius: (t: number) => readonly [number, number],
+    paint: Paint,
+    bind: Bind,
+    out: (p: Vec, t: number) => Vec = () => [0, 0, 1],
   ): this {
-    return this.sheet(nu, nv, (u, v) => {
-      const t = Math.min(1, Math.max(0, v));
-      const p = path(t);
-      const along = unit(sub(path(Math.min(1, t + 0.01)), path(Math.max(0, t - 0.01))));
-      const side = unit(cross(along, out(p, t)));
-      const up = cross(side, along);
-      const [rs, ro] = radius(t);
-      const c = Math.cos(u * Math.PI * 2) * rs;
-      const s = Math.sin(u * Math.PI * 2) * ro;
-      return [p[0] + side[0] * c + up[0] * s, p[1] + side[1] * c + up[1] * s, p[2] + side[2] * c + up[2] * s];
-    }, paint, bind);
+    return this.sheet(
+      nu,
+      nv,
+      (u, v) => {
+        const t = Math.min(1, Math.max(0, v));
+        const p = path(t);
+        const along = unit(sub(path(Math.min(1, t + 0.01)), path(Math.max(0, t - 0.01))));
+        const side = unit(cross(along, out(p, t)));
+        const up = cross(side, along);
+        const [rs, ro] = radius(t);
+        const c = Math.cos(u * Math.PI * 2) * rs;
+        const s = Math.sin(u * Math.PI * 2) * ro;
+        return [p[0] + side[0] * c + up[0] * s, p[1] + side[1] * c + up[1] * s, p[2] + side[2] * c + up[2] * s];
+      },
+      paint,
+      bind,
+    );
   }
 
   /** The collected mesh; paint it with `repaint` before the first frame. */

@@ -24,7 +24,10 @@ export function readAmount(text: string, low: number, high: number, decimals = 0
 export function Amount({ label, unit, low, high, decimals = 0, value, onChange, error }: AmountProps): ReactNode {
   const [text, setText] = useState(String(value));
   const read = readAmount(text, low, high, decimals);
-  useEffect(() => setText((present) => (readAmount(present, low, high, decimals) === value ? present : String(value))), [value, low, high, decimals]);
+  useEffect(
+    () => setText((present) => (readAmount(present, low, high, decimals) === value ? present : String(value))),
+    [value, low, high, decimals],
+  );
   const type = (typed: string) => {
     setText(typed);
     const number = readAmount(typed, low, high, decimals);
@@ -38,7 +41,9 @@ export function Amount({ label, unit, low, high, decimals = 0, value, onChange, 
       value={text}
       onChange={(event) => type(event.currentTarget.value)}
       onBlur={() => setText(String(value))}
-      error={error ?? (read === null && `A number from ${low.toLocaleString("en-US")} to ${high.toLocaleString("en-US")}.`)}
+      error={
+        error ?? (read === null && `A number from ${low.toLocaleString("en-US")} to ${high.toLocaleString("en-US")}.`)
+      }
     />
   );
 }

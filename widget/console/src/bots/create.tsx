@@ -2,7 +2,7 @@ import { Button, Group, Modal, Stack, Textarea, TextInput } from "@mantine/core"
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, type ReactNode, useRef, useState } from "react";
 import { useLocation } from "wouter";
-import { asProblem } from "../api";
+import { asProblem, newKey } from "../api";
 import type { Bot } from "../resources";
 import { useApi } from "../session";
 import { Failure } from "../states";
@@ -28,7 +28,7 @@ function CreateForm({ onClose }: { onClose: () => void }): ReactNode {
     mutationFn: () => {
       const config = { name: name.trim(), ...(persona.trim() ? { persona: persona.trim() } : {}) };
       const body = JSON.stringify(config);
-      if (attempt.current.body !== body) attempt.current = { body, key: crypto.randomUUID() };
+      if (attempt.current.body !== body) attempt.current = { body, key: newKey() };
       return api.post<Bot>("/v1/bots", { config }, { idempotencyKey: attempt.current.key });
     },
     onSuccess: (bot) => {

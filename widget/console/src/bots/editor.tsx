@@ -42,10 +42,20 @@ const TABS: readonly Tab[] = [
     sections: ["name", "persona", "greeting", "starters", "languages", "providers", "model", "limits"],
     panel: (editing) => <Persona {...editing} />,
   },
-  { name: "look", label: "Look", sections: ["theme", "avatar", "animations"], panel: (editing) => <Look {...editing} /> },
+  {
+    name: "look",
+    label: "Look",
+    sections: ["theme", "avatar", "animations"],
+    panel: (editing) => <Look {...editing} />,
+  },
   { name: "sites", label: "Sites", sections: ["allowed_origins"], panel: (editing) => <Sites {...editing} /> },
   { name: "knowledge", label: "Knowledge", sections: [], panel: ({ bot }) => <Knowledge botId={bot.id} /> },
-  { name: "try", label: "Try it", sections: [], panel: ({ bot, config }) => <Try bot={bot} dirty={config !== bot.config} /> },
+  {
+    name: "try",
+    label: "Try it",
+    sections: [],
+    panel: ({ bot, config }) => <Try bot={bot} dirty={config !== bot.config} />,
+  },
 ];
 
 export default function BotEditor({ id, tab }: { id: string; tab: string }): ReactNode {
@@ -54,7 +64,15 @@ export default function BotEditor({ id, tab }: { id: string; tab: string }): Rea
   if (bot.data) return <Editor bot={bot.data} tab={tab} />;
   if (bot.error instanceof Problem && bot.error.status === 404) {
     return (
-      <Empty icon="bot" title="This bot does not exist" action={<Anchor component={Link} href="/bots">All bots</Anchor>}>
+      <Empty
+        icon="bot"
+        title="This bot does not exist"
+        action={
+          <Anchor component={Link} href="/bots">
+            All bots
+          </Anchor>
+        }
+      >
         It was deleted, or the address is wrong.
       </Empty>
     );
@@ -101,7 +119,11 @@ function Editor({ bot, tab }: { bot: Bot; tab: string }): ReactNode {
         }
         actions={<BotMenu bot={bot} />}
       />
-      <Tabs value={shown?.name ?? null} onChange={(name) => name && navigate(`/bots/${bot.id}/${name}`)} keepMounted={false}>
+      <Tabs
+        value={shown?.name ?? null}
+        onChange={(name) => name && navigate(`/bots/${bot.id}/${name}`)}
+        keepMounted={false}
+      >
         <Tabs.List className="tabs">
           {TABS.map(({ name, label, sections }) => (
             <Tabs.Tab key={name} value={name}>
@@ -147,7 +169,11 @@ function BotMenu({ bot }: { bot: Bot }): ReactNode {
           </ActionIcon>
         </Menu.Target>
         <Menu.Dropdown>
-          <Menu.Item component={Link} href={`/conversations?bot_id=${bot.id}`} leftSection={<Icon name="chat" size={16} />}>
+          <Menu.Item
+            component={Link}
+            href={`/conversations?bot_id=${bot.id}`}
+            leftSection={<Icon name="chat" size={16} />}
+          >
             Its conversations
           </Menu.Item>
           <Menu.Divider />
@@ -166,7 +192,8 @@ function BotMenu({ bot }: { bot: Bot }): ReactNode {
         onConfirm={() => remove.mutate()}
       >
         <Text span inherit>
-          Its documents and settings are deleted and the chat disappears from every site it is on. This cannot be undone.
+          Its documents and settings are deleted and the chat disappears from every site it is on. This cannot be
+          undone.
         </Text>
       </Confirm>
     </>

@@ -23,7 +23,11 @@ export default function BotList(): ReactNode {
   );
   return (
     <>
-      <Heading title="Bots" lead="Each bot has its own persona, look, knowledge and sites." actions={all.length > 0 && create} />
+      <Heading
+        title="Bots"
+        lead="Each bot has its own persona, look, knowledge and sites."
+        actions={all.length > 0 && create}
+      />
       {bots.isPending && <Placeholders />}
       {bots.isError && <Failure failure={bots.error} retry={() => void bots.refetch()} />}
       {bots.isSuccess && all.length === 0 && (

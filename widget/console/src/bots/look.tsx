@@ -8,10 +8,22 @@ import { ANIMATIONS, type Animation, type BotConfig, OCCASIONS, type Occasion } 
 import { useApi } from "../session";
 import { Failure } from "../states";
 import type { Editing } from "./editor";
-import { accentColours, Face } from "./face";
+import { accentColours } from "./face";
+import { Portrait } from "./portrait";
 import { Preview } from "./preview";
 
-const SWATCHES = ["#5b5bd6", "#2563eb", "#0891b2", "#0f9d7a", "#65a30d", "#d97706", "#e5484d", "#d6409f", "#8e4ec6", "#334155"];
+const SWATCHES = [
+  "#5b5bd6",
+  "#2563eb",
+  "#0891b2",
+  "#0f9d7a",
+  "#65a30d",
+  "#d97706",
+  "#e5484d",
+  "#d6409f",
+  "#8e4ec6",
+  "#334155",
+];
 
 const OCCASION_NAMES: Readonly<Record<Occasion, string>> = {
   positive: "Good mood",
@@ -50,7 +62,13 @@ function Choice<Value extends string>({ label, value, choices, onChange }: Choic
   return (
     <fieldset className="plain">
       <legend>{label}</legend>
-      <SegmentedControl fullWidth data={[...choices]} value={value} onChange={(next) => onChange(next as Value)} aria-label={label} />
+      <SegmentedControl
+        fullWidth
+        data={[...choices]}
+        value={value}
+        onChange={(next) => onChange(next as Value)}
+        aria-label={label}
+      />
     </fieldset>
   );
 }
@@ -111,7 +129,10 @@ function AvatarFields({ config, set, error }: Editing): ReactNode {
   const known = looks.data?.data ?? [];
   const names = known.includes(avatar.look) ? known : [...known, avatar.look];
   return (
-    <Section title="Avatar" lead="The character that listens, thinks and speaks. It loads after the chat and never delays it.">
+    <Section
+      title="Avatar"
+      lead="The character that listens, thinks and speaks. It loads after the chat and never delays it."
+    >
       <Stack>
         <Choice
           label="Kind"
@@ -137,13 +158,13 @@ function AvatarFields({ config, set, error }: Editing): ReactNode {
                     checked={name === avatar.look}
                     onChange={() => set("avatar", { ...avatar, look: name })}
                   />
-                  <Face accent={config.theme.accent} size={40} />
+                  <Portrait look={name} accent={config.theme.accent} size={60} />
                   <span>{words(name)}</span>
                 </label>
               ))}
             </SimpleGrid>
             {error("avatar") && (
-              <Text size="xs" c="red" mt={4}>
+              <Text size="xs" c="var(--mantine-color-error)" mt={4}>
                 {error("avatar")}
               </Text>
             )}
@@ -163,7 +184,10 @@ function useLooks() {
   });
 }
 
-const GESTURES = [{ value: "", label: "Built-in choice" }, ...ANIMATIONS.map((value) => ({ value, label: words(value) }))];
+const GESTURES = [
+  { value: "", label: "Built-in choice" },
+  ...ANIMATIONS.map((value) => ({ value, label: words(value) })),
+];
 
 function Gestures({ config, set, error }: Editing): ReactNode {
   const change = (occasion: Occasion, value: string | null) => {

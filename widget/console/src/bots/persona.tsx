@@ -1,12 +1,28 @@
-import { ActionIcon, Button, Group, MultiSelect, Select, SimpleGrid, Slider, Stack, Switch, TagsInput, Text, Textarea, TextInput } from "@mantine/core";
+import {
+  ActionIcon,
+  Button,
+  Group,
+  MultiSelect,
+  Select,
+  SimpleGrid,
+  Slider,
+  Stack,
+  Switch,
+  TagsInput,
+  Text,
+  Textarea,
+  TextInput,
+} from "@mantine/core";
 import { type ReactNode, useMemo } from "react";
 import { Icon } from "../icons";
 import { Section } from "../pieces";
-import type { Editing } from "./editor";
 import { Amount } from "./amount";
+import type { Editing } from "./editor";
 
 const COMMON_LANGUAGES =
-  "en es fr de it pt pt-BR nl pl sv da nb fi cs sk hu ro bg el tr uk ru ar he fa hi bn ur id ms th vi zh-CN zh-TW ja ko".split(" ");
+  "en es fr de it pt pt-BR nl pl sv da nb fi cs sk hu ro bg el tr uk ru ar he fa hi bn ur id ms th vi zh-CN zh-TW ja ko".split(
+    " ",
+  );
 const MAX_STARTERS = 6;
 const NANO = 1_000_000_000;
 
@@ -25,7 +41,10 @@ export function Persona(editing: Editing): ReactNode {
 function Identity({ config, set, error }: Editing): ReactNode {
   const languages = useMemo(() => languageChoices(config.languages), [config.languages]);
   return (
-    <Section title="Persona" lead="Who speaks. Every answer starts from this text, so say what it should do and what it must not.">
+    <Section
+      title="Persona"
+      lead="Who speaks. Every answer starts from this text, so say what it should do and what it must not."
+    >
       <Stack>
         <TextInput
           label="Name"
@@ -71,7 +90,10 @@ function Welcome({ config, set, error }: Editing): ReactNode {
   const starters = config.starters;
   const change = (index: number, text: string) => set("starters", starters.with(index, text));
   return (
-    <Section title="Welcome" lead="What a visitor sees before the first question. Starters are sent as written when clicked.">
+    <Section
+      title="Welcome"
+      lead="What a visitor sees before the first question. Starters are sent as written when clicked."
+    >
       <Stack>
         <Textarea
           label="Greeting"
@@ -134,7 +156,10 @@ function Model({ config, set, error }: Editing): ReactNode {
   const { model } = config;
   const own = model.temperature !== null;
   return (
-    <Section title="Model" lead="Which models answer, in which order, and how freely they write. The defaults are good.">
+    <Section
+      title="Model"
+      lead="Which models answer, in which order, and how freely they write. The defaults are good."
+    >
       <Stack gap="lg">
         <TagsInput
           label="Provider chain"
@@ -172,7 +197,7 @@ function Model({ config, set, error }: Editing): ReactNode {
             />
           )}
           {error("model.temperature") && (
-            <Text size="xs" c="red">
+            <Text size="xs" c="var(--mantine-color-error)">
               {error("model.temperature")}
             </Text>
           )}

@@ -1,6 +1,7 @@
 import type { CSSProperties, ReactNode } from "react";
 import type { BotConfig } from "../resources";
 import { accentColours, Face } from "./face";
+import { Portrait } from "./portrait";
 
 /** A drawing of the chat on somebody's page, as the edited theme would show it. */
 export function Preview({ config }: { config: BotConfig }): ReactNode {
@@ -14,7 +15,7 @@ export function Preview({ config }: { config: BotConfig }): ReactNode {
       </div>
       <div className="preview-panel">
         <div className="preview-top">
-          {avatar.kind !== "none" && <Face accent={theme.accent} size={30} />}
+          {avatar.kind !== "none" && <Portrait look={avatar.look} accent={theme.accent} size={34} />}
           <b>{name || "No name"}</b>
         </div>
         <div className="preview-log">

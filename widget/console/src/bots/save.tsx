@@ -2,7 +2,7 @@
 
 import { Alert, Button, Group, List, Text } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import type { ReactNode } from "react";
+import { type ReactNode, useEffect, useState } from "react";
 import { asProblem, type Client, fieldPath, type Problem } from "../api";
 import { Icon } from "../icons";
 import type { Bot } from "../resources";
@@ -87,17 +87,7 @@ export function fieldError(save: Save, path: string): string | null {
 
 export function SaveBar({ save }: { save: Save }): ReactNode {
   const { draft, problem } = save;
-  if (!draft) {
-    return (
-      <div role="status" className="save-said">
-        {save.saved !== null && (
-          <span>
-            <Icon name="check" size={15} /> Saved as version {save.saved}
-          </span>
-        )}
-      </div>
-    );
-  }
+  if (!draft) return <Said key={save.saved} version={save.saved} />;
   return (
     <section className="save-bar" aria-label="Unsaved changes">
       {problem?.status === 412 ? <Conflict save={save} draft={draft} /> : problem && <Refused problem={problem} />}
@@ -127,9 +117,35 @@ export function SaveBar({ save }: { save: Save }): ReactNode {
   );
 }
 
+const SAID_MS = 4000;
+
+/** Says that it was saved, for a moment. */
+function Said({ version }: { version: number | null }): ReactNode {
+  const [fresh, setFresh] = useState(true);
+  useEffect(() => {
+    const timer = setTimeout(() => setFresh(false), SAID_MS);
+    return () => clearTimeout(timer);
+  }, []);
+  return (
+    <div role="status" className="save-said">
+      {version !== null && fresh && (
+        <span>
+          <Icon name="check" size={16} /> Saved as version {version}
+        </span>
+      )}
+    </div>
+  );
+}
+
 function Conflict({ save, draft }: { save: Save; draft: Draft }): ReactNode {
   return (
-    <Alert color="yellow" variant="light" icon={<Icon name="alert" />} title="Somebody else saved this bot meanwhile" role="alert">
+    <Alert
+      color="yellow"
+      variant="light"
+      icon={<Icon name="alert" />}
+      title="Somebody else saved this bot meanwhile"
+      role="alert"
+    >
       <Text size="sm">
         You edited version {draft.base.version}; a newer one exists. Nothing of yours is lost. Keeping your changes puts
         only the parts you edited on top of the newer version.

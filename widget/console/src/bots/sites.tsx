@@ -41,12 +41,17 @@ export function Sites(editing: Editing): ReactNode {
       <Section title="Allowed sites" lead="The chat answers only on these origins. Everywhere else it stays hidden.">
         <Origins {...editing} />
       </Section>
-      <Section title="Add it to a site" lead="One line, anywhere in the page. It loads after your page and shows a launcher in the corner.">
+      <Section
+        title="Add it to a site"
+        lead="One line, anywhere in the page. It loads after your page and shows a launcher in the corner."
+      >
         <Stack>
           <Snippet code={tag(server, bot.id)} label="The line to paste" />
           {bot.config.allowed_origins.length === 0 && (
             <Alert color="yellow" variant="light" icon={<Icon name="alert" />}>
-              {unsaved ? "Save the allowed sites before you paste it." : "Allow a site first, or the chat stays hidden there."}
+              {unsaved
+                ? "Save the allowed sites before you paste it."
+                : "Allow a site first, or the chat stays hidden there."}
             </Alert>
           )}
         </Stack>
@@ -109,7 +114,7 @@ function Origins({ config, set, error }: Editing): ReactNode {
               <span className="grow">
                 <span className="break">{origin}</span>
                 {error(`allowed_origins.${index}`) && (
-                  <Text size="xs" c="red">
+                  <Text size="xs" c="var(--mantine-color-error)">
                     {error(`allowed_origins.${index}`)}
                   </Text>
                 )}
@@ -118,7 +123,12 @@ function Origins({ config, set, error }: Editing): ReactNode {
                 variant="subtle"
                 color="gray"
                 aria-label={`Remove ${origin}`}
-                onClick={() => set("allowed_origins", origins.filter((other) => other !== origin))}
+                onClick={() =>
+                  set(
+                    "allowed_origins",
+                    origins.filter((other) => other !== origin),
+                  )
+                }
               >
                 <Icon name="cross" size={16} />
               </ActionIcon>
@@ -127,7 +137,7 @@ function Origins({ config, set, error }: Editing): ReactNode {
         </ul>
       )}
       {error("allowed_origins") && !origins.some((_origin, index) => error(`allowed_origins.${index}`)) && (
-        <Text size="xs" c="red" role="alert">
+        <Text size="xs" c="var(--mantine-color-error)" role="alert">
           {error("allowed_origins")}
         </Text>
       )}

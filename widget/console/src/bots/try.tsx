@@ -8,7 +8,7 @@ import { Failure, Loading } from "../states";
 declare module "react" {
   namespace JSX {
     interface IntrinsicElements {
-      "parlour-chat": { bot: string; mode: "inline"; class?: string };
+      "parlour-chat": DetailedHTMLProps<HTMLAttributes<HTMLElement>, HTMLElement> & { bot: string; mode: "inline" };
     }
   }
 }
@@ -31,7 +31,12 @@ function loadWidget(): Promise<void> {
   });
 }
 
-type State = "loading" | "ready" | "failed";
+type State = "loading" | "ready" | "failed" | "refused";
+
+const TITLES = {
+  failed: "The widget could not be started.",
+  refused: "The server does not let this console use the bot. Add the console's own origin under Sites.",
+} as const;
 
 /** The real widget, talking to the saved bot over the real socket. */
 export function Try({ bot, dirty }: { bot: Bot; dirty: boolean }): ReactNode {
@@ -42,10 +47,14 @@ export function Try({ bot, dirty }: { bot: Bot; dirty: boolean }): ReactNode {
     let gone = false;
     const tell = (next: State) => !gone && setState(next);
     tell("loading");
-    loadWidget().then(() => tell("ready"), () => tell("failed"));
+    loadWidget().then(
+      () => tell("ready"),
+      () => tell("failed"),
+    );
     const refused = (event: Event) => {
       const { code } = (event as CustomEvent<{ code?: string }>).detail;
-      if (code === "unavailable" || code === "load_failed" || code === "origin_not_allowed") tell("failed");
+      if (code === "origin_not_allowed") tell("refused");
+      else if (code === "unavailable" || code === "load_failed") tell("failed");
     };
     document.addEventListener("parlour:error", refused);
     return () => {
@@ -70,11 +79,11 @@ export function Try({ bot, dirty }: { bot: Bot; dirty: boolean }): ReactNode {
         </Alert>
       )}
       {state === "loading" && <Loading label="Loading the widget…" />}
-      {state === "failed" && (
-        <Failure failure={new Problem(0, { title: "The widget could not be started." })} retry={again} />
+      {(state === "failed" || state === "refused") && (
+        <Failure failure={new Problem(0, { title: TITLES[state] })} retry={again} />
       )}
       {state === "ready" && (
-        <parlour-chat key={`${bot.id} ${bot.version} ${attempt}`} bot={bot.id} mode="inline" class="try-chat" />
+        <parlour-chat key={`${bot.id} ${bot.version} ${attempt}`} bot={bot.id} mode="inline" className="try-chat" />
       )}
     </div>
   );

@@ -1,0 +1,232 @@
+"""HTML: what a visitor of the page would see, without navigation and without what is hidden."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from lxml import etree
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from knowledge.parse.blocks import Builder, Kind, Parsed, ParseFailed
+from knowledge.parse.text import decode
+
+DROPPED = "script, style, template, noscript, iframe, object, embed, svg, canvas, audio, video, head > meta, head > link, [hidden]"
+MAX_RULES = 2000
+_META = re.compile(rb"<meta[^>]{0,300}charset\s*=\s*[\"']?\s*([A-Za-z0-9_-]{1,40})", re.I)
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_CSS_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
+_RULE = re.compile(r"([^{}@]{1,500})\{([^{}]{0,2000})\}")
+_AT_BLOCK = re.compile(r"@[^{};]{0,500}\{(?:[^{}]|\{[^{}]*\})*\}")
+_DECLARATION = re.compile(r"([a-z-]{2,40})\s*:\s*([^;]{1,300})")
+_LENGTH = re.compile(r"^(-?\d*\.?\d+)(px|pt|em|rem|%|vw|vh)?$")
+_COLOURS = {"white": "#ffffff", "#fff": "#ffffff", "rgb(255,255,255)": "#ffffff", "black": "#000000", "#000": "#000000"}
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_GROUPS: dict[str, Kind] = {"p": "paragraph", "pre": "code", "blockquote": "paragraph", "dd": "paragraph", "dt": "paragraph"}
+
+
+def read(data: bytes) -> str:
+    """The page as text, by its own charset if it names one."""
+    named = _META.search(data[:4096])
+    if named and not data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        try:
+            return data.decode(named.group(1).decode("ascii"))
+        except (LookupError, UnicodeDecodeError):
+            pass
+    return decode(data)
+
+
+def parse_article(data: bytes) -> Parsed:
+    """The page's main text; raises ParseFailed when it finds none, and then `parse_whole` is tried."""
+    from trafilatura import extract  # noqa: PLC0415 - slow to import, and only this parser needs it
+
+    tree, hidden = visible_tree(read(data))
+    options = {"favor_recall": True, "include_tables": True, "include_comments": False, "include_links": False}
+    found = extract(tree.html or "", output_format="xml", include_formatting=False, **options)
+    if not found:
+        raise ParseFailed("No text was found on this page.")
+    root = etree.fromstring(found.encode(), etree.XMLParser(resolve_entities=False, no_network=True, recover=True))
+    builder = Builder(title=_title(tree), hidden=hidden)
+    for body in root.iter("main"):
+        _walk_article(builder, body)
+    return builder.finish()
+
+
+def _walk_article(builder: Builder, body: etree._Element) -> None:
+    for element in body:
+        kind, text = str(element.tag), "".join(element.itertext())
+        if kind == "head":
+            builder.heading(_level(element.get("rend")), text)
+        elif kind == "list":
+            items = [" ".join("".join(item.itertext()).split()) for item in element.iter("item")]
+            builder.add("list", "\n".join(f"- {item}" for item in items if item))
+        elif kind == "table":
+            builder.add("table", "\n".join(filter(None, map(_article_row, element.iter("row")))))
+        elif kind == "div":
+            _walk_article(builder, element)
+        else:
+            builder.add("code" if kind == "code" and "\n" in text else "paragraph", text)
+
+
+def _level(rend: str | None) -> int:
+    return _HEADINGS.get(rend or "", 2)
+
+
+def _article_row(row: etree._Element) -> str:
+    return " | ".join(" ".join("".join(cell.itertext()).split()) for cell in row.iter("cell"))
+
+
+def parse_whole(data: bytes) -> Parsed:
+    """Every visible text of the page in its order: for pages without a main part, and for broken ones."""
+    tree, hidden = visible_tree(read(data))
+    builder = Builder(title=_title(tree), hidden=hidden)
+    if tree.body is None:
+        raise ParseFailed("This page has no body.")
+    for tag, text in _pieces(tree.body):
+        if tag in _HEADINGS:
+            builder.heading(_HEADINGS[tag], text)
+        else:
+            builder.add(_GROUPS.get(tag, "paragraph"), text)
+    return builder.finish()
+
+
+_BREAKING = frozenset(
+    "address article aside blockquote body br dd details div dl dt figure footer form h1 h2 h3 h4 h5 h6 header hr li main nav "
+    "ol p pre section summary table td th tr ul".split()
+)
+
+
+def _pieces(body: LexborNode) -> Iterator[tuple[str, str]]:
+    """Runs of text between block elements, each with the innermost block it stands in."""
+    run: list[str] = []
+    tag = "p"
+    for node in body.traverse(include_text=True):
+        if node.tag == "-text":
+            run.append(node.text_content or "")
+        elif node.tag in _BREAKING:
+            if run and "".join(run).strip():
+                yield tag, "".join(run)
+            run, tag = [], node.tag or "p"
+    if "".join(run).strip():
+        yield tag, "".join(run)
+
+
+def _title(tree: LexborHTMLParser) -> str:
+    node = tree.css_first("title")
+    return node.text().strip() if node is not None else ""
+
+
+def visible_tree(text: str) -> tuple[LexborHTMLParser, int]:
+    """The page without hidden elements, and how many pieces of text were taken out."""
+    rules = _style_rules(text)
+    text, comments = _COMMENT.subn("", text)
+    tree = LexborHTMLParser(text)
+    hidden = comments + _drop(tree, "[hidden], template, [aria-hidden='true']")
+    for selector, declarations in rules:
+        if is_hidden(declarations):
+            hidden += _drop(tree, selector)
+    for node in tree.css("[style]"):
+        if is_hidden(_declarations((node.attributes.get("style") or "").lower())):
+            hidden += _remove(node)
+    _drop(tree, DROPPED)
+    return tree, hidden
+
+
+def _drop(tree: LexborHTMLParser, selector: str) -> int:
+    try:
+        found = tree.css(selector)
+    except Exception:  # a selector of the page's own that the engine does not know
+        return 0
+    return sum(map(_remove, found))
+
+
+def _remove(node: LexborNode) -> int:
+    """Take an element out; 1 when it held text, so that counts mean something to the owner."""
+    if node.tag in {"html", "body", "head", None}:
+        return 0
+    held = bool(node.text(strip=True))
+    node.decompose()
+    return int(held)
+
+
+def _style_rules(text: str) -> list[tuple[str, dict[str, str]]]:
+    """Rules of the page's own style sheets; those inside @media and the like do not always apply and are left."""
+    sheets = [node.text() for node in LexborHTMLParser(text).css("style")]
+    sheet = _AT_BLOCK.sub("", _CSS_COMMENT.sub("", "\n".join(sheets).lower()))
+    rules = _RULE.findall(sheet)[:MAX_RULES]
+    return [(_original_case(text, selector.strip()), _declarations(body)) for selector, body in rules]
+
+
+def _original_case(text: str, selector: str) -> str:
+    """Class and id names are case-sensitive: find the selector as it was written."""
+    at = text.lower().find(selector)
+    return text[at : at + len(selector)] if at >= 0 else selector
+
+
+def _declarations(style: str) -> dict[str, str]:
+    return {name: value.replace("!important", "").strip() for name, value in _DECLARATION.findall(style)}
+
+
+def is_hidden(style: dict[str, str]) -> bool:
+    """Whether an element of this style shows nothing to a person."""
+    return any(style.get(name) is not None and test(style) for name, test in HIDING)
+
+
+def _number(value: str) -> float | None:
+    found = _LENGTH.match(value.strip())
+    if not found:
+        return None
+    size = float(found.group(1))
+    return size * 16 if found.group(2) in {"em", "rem"} else size
+
+
+def _at_most(name: str, limit: float) -> Callable[[dict[str, str]], bool]:
+    def test(style: dict[str, str]) -> bool:
+        size = _number(style[name])
+        return size is not None and size <= limit
+
+    return test
+
+
+def _equals(name: str, *values: str) -> Callable[[dict[str, str]], bool]:
+    return lambda style: style[name] in values
+
+
+def _colour(value: str) -> str:
+    value = value.replace(" ", "")
+    return _COLOURS.get(value, value)
+
+
+def _invisible_colour(style: dict[str, str]) -> bool:
+    if style["color"] in {"transparent", "rgba(0,0,0,0)"}:
+        return True
+    behind = style.get("background-color") or style.get("background") or "white"
+    return _colour(style["color"]) == _colour(behind.split()[0])
+
+
+def _clipped(style: dict[str, str]) -> bool:
+    small = [_number(style.get(side, "")) for side in ("width", "height")]
+    return style["overflow"] == "hidden" and any(size is not None and size <= 1 for size in small)
+
+
+def _off_screen(side: str) -> Callable[[dict[str, str]], bool]:
+    return lambda style: style.get("position") in {"absolute", "fixed"} and _at_most(side, -900)(style)
+
+
+# Ways to hide text, each with the property that must be there for it.
+HIDING: tuple[tuple[str, Callable[[dict[str, str]], bool]], ...] = (
+    ("display", _equals("display", "none")),
+    ("visibility", _equals("visibility", "hidden", "collapse")),
+    ("opacity", _at_most("opacity", 0.01)),
+    ("font-size", _at_most("font-size", 1)),
+    ("max-height", _at_most("max-height", 0)),
+    ("color", _invisible_colour),
+    ("overflow", _clipped),
+    ("left", _off_screen("left")),
+    ("top", _off_screen("top")),
+    ("right", _off_screen("right")),
+    ("text-indent", _at_most("text-indent", -900)),
+    ("clip", lambda style: style["clip"].replace(" ", "").startswith(("rect(0", "rect(1px"))),
+    ("clip-path", lambda style: style["clip-path"].replace(" ", "").startswith(("inset(50%", "inset(100%", "circle(0"))),
+    ("transform", lambda style: "scale(0)" in style["transform"].replace(" ", "")),
+)

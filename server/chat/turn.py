@@ -1,0 +1,294 @@
+"""One turn, from the visitor's message to the last event: the list of its steps.
+
+`Turns.take` is the generator that sockets, server-sent events, REST and the tests all iterate. It yields `stream_start`
+first and exactly one `stream_complete` or `stream_error` last, and writes the answer down when it is resumed after that
+(or closed). To stop it: `request.stop.request()`, then cancel the task that iterates it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from server.bot import BotConfig
+from server.chat import prompt, sources
+from server.chat.answer import Answer, Purse, StopSignal, TurnRequest
+from server.chat.cache import AnswerCache, Asked, CachedAnswer, replay
+from server.chat.insight import Insight, Reading
+from server.chat.record import Recorder
+from server.chat.suggestions import suggest
+from server.errors import ParlourError
+from server.guardrails import injection
+from server.guardrails.content import SecretFilter, Stage, hold_back, new_canary
+from server.guardrails.pii import Masker
+from server.ids import BotId, TenantId
+from server.limits.budgets import Budgets
+from server.llm.gateway import Gateway
+from server.llm.messages import Delta, Message
+from server.llm.router import preferred
+from server.protocol import StreamComplete, StreamError, TurnEvent
+from server.storage import bots, conversations
+from server.storage.database import Database
+from server.storage.records import MessageRecord
+from server.telemetry import Telemetry, logger
+
+PASSAGES: Final = 5
+FOLLOW_UP_WORDS: Final = 4
+KEEP_S: Final = 2.0
+NO_SEARCH: Final = frozenset({"greeting", "farewell", "thanks"})
+
+_log = logger("chat.turn")
+
+
+class Scope(Protocol):
+    """Whose knowledge is searched."""
+
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def bot(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BotScope:
+    """The knowledge of one bot of one tenant."""
+
+    tenant: str
+    bot: str
+
+
+class Results(Protocol):
+    """What a search found; `degraded` names a part that was away."""
+
+    @property
+    def found(self) -> Sequence[sources.Found]: ...
+    @property
+    def degraded(self) -> str | None: ...
+
+
+class Searchable(Protocol):
+    """The part of the knowledge library a turn needs."""
+
+    async def search(self, scope: Any, question: str, *, epoch: int, limit: int = ...) -> Results: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnParts:
+    """What a turn works with; made once per process."""
+
+    db: Database
+    gateway: Gateway
+    library: Searchable
+    budgets: Budgets
+    cache: AnswerCache
+    insight: Insight
+    telemetry: Telemetry
+    clock: Callable[[], float] = time.monotonic
+
+
+@dataclass(slots=True)
+class _Context:
+    """What the steps of one turn hand on."""
+
+    masker: Masker
+    epoch: int
+    history: tuple[MessageRecord, ...]
+    asked: Asked | None = None
+    found: Sequence[sources.Found] = ()
+    offered: tuple[sources.Citable, ...] = ()
+    degraded: bool = False
+
+
+class Turns:
+    """Takes turns: one generator per message of a visitor."""
+
+    def __init__(self, parts: TurnParts) -> None:
+        self._parts = parts
+        self._recorder = Recorder(parts.db, parts.cache, parts.telemetry)
+        self._canary = new_canary()
+
+    async def take(self, request: TurnRequest) -> AsyncGenerator[TurnEvent, None]:
+        """The events of one answer; see the module for how it starts, ends and is stopped."""
+        answer = self._begin(request)
+        with self._parts.telemetry.active_requests.track_inprogress():
+            try:
+                yield answer.start()
+                last: StreamComplete | StreamError | None = None
+                async with aclosing(self._steps(request, answer)) as events:
+                    async for event in events:
+                        yield event
+                        if request.stop.requested:
+                            break
+                last = answer.cancelled() if request.stop.requested else answer.complete()
+            except asyncio.CancelledError:
+                if not request.stop.requested:
+                    await self._interrupted(answer)
+                    raise
+                _forgive_cancellation()
+                last = answer.cancelled()
+            except GeneratorExit:
+                await self._interrupted(answer)
+                raise
+            except Exception as failure:
+                _report(request, failure)
+                last = answer.failed(failure)
+            try:
+                yield last
+            finally:
+                await self._recorder.record(answer)
+
+    def _begin(self, request: TurnRequest) -> Answer:
+        """Step 3; step 1, who may ask how much, was the intake's when the message arrived."""
+        parts = self._parts
+        reading = parts.insight.read(request.text, request.locale)
+        purse = Purse(parts.budgets.spending(request.tenant, request.bot, request.message))
+        return Answer(request, reading, parts.insight.feeling, purse, parts.clock)
+
+    async def _steps(self, request: TurnRequest, answer: Answer) -> AsyncGenerator[TurnEvent, None]:
+        context = await self._read_context(request, answer.reading)
+        kept = await self._find_kept(request, answer, context)
+        if kept is None:
+            await self._search(request, answer.reading, context)
+        deltas = self._recall(answer, kept) if kept else self._ask(request, answer, context)
+        secret_filter = SecretFilter(self._canary)
+        stages: list[Stage] = [secret_filter, context.masker.restorer()] if context.masker.found else [secret_filter]
+        async with aclosing(hold_back(answer.texts(deltas), stages)) as texts:
+            async for text in texts:
+                for event in answer.show(text):
+                    yield event
+        for event in answer.flush():
+            yield event
+        self._conclude(request, answer, context, kept, filtered=secret_filter.stopped)
+
+    # The steps -------------------------------------------------------------------------------------------------------
+    async def _read_context(self, request: TurnRequest, reading: Reading) -> _Context:
+        """Step 2: the masks, the last messages, and the knowledge epoch, read before anything is searched."""
+        tenant, db = request.tenant.id, self._parts.db
+        history, epoch = await asyncio.gather(
+            conversations.messages_before(
+                db, tenant, request.conversation, before=request.reply_to, limit=prompt.HISTORY_MESSAGES
+            ),
+            bots.knowledge_epoch(db, tenant, request.bot.id),
+        )
+        signs = injection.flags(request.text)
+        if signs:
+            _log.info("injection flagged", extra={"bot": request.bot.id, "kind": ",".join(signs)})
+        return _Context(Masker(), epoch, history)
+
+    async def _find_kept(self, request: TurnRequest, answer: Answer, context: _Context) -> CachedAnswer | None:
+        """Step 4: an answer given before, if the key holds the whole context and nothing is personal."""
+        context.masker.mask(request.text)
+        if context.masker.found or len(context.history) > 3 or request.bot.config.model.temperature:
+            return None
+        targets = preferred(self._parts.gateway.targets, request.bot.config.providers)
+        context.asked = Asked(
+            tenant=request.tenant.id,
+            bot=request.bot.id,
+            version=request.bot.version,
+            epoch=context.epoch,
+            locale=answer.reading.language,
+            model_class=targets[0].name if targets else "",
+            question=request.text,
+            before=tuple(f"{message.role}:{message.text}" for message in context.history),
+        )
+        kept = None if request.replaces else await self._parts.cache.find(context.asked)
+        self._recorder.looked_up(request, hit=kept is not None)
+        return kept
+
+    async def _search(self, request: TurnRequest, reading: Reading, context: _Context) -> None:
+        """Step 5: the passages; polite phrases need none."""
+        if reading.intent in NO_SEARCH:
+            return
+        question = search_text(request.text, context.history)
+        with self._parts.telemetry.processing_duration.labels("search").time():
+            results = await self._parts.library.search(
+                BotScope(request.tenant.id, request.bot.id), question, epoch=context.epoch, limit=PASSAGES
+            )
+        context.found, context.degraded = results.found, results.degraded is not None
+        context.offered = sources.citables(results.found, question)
+
+    def _ask(self, request: TurnRequest, answer: Answer, context: _Context) -> AsyncGenerator[Delta, None]:
+        """Steps 6 and 7: the prompt, and the stream of whichever model answers it."""
+        config: BotConfig = request.bot.config
+        completion = prompt.build(
+            bot=config,
+            canary=self._canary,
+            reading=answer.reading,
+            question=context.masker.mask(request.text),
+            history=[_as_read(message, context.masker) for message in context.history],
+            passages=sources.passages(context.found, prompt.MAX_PASSAGE_CHARS),
+            turn_id=request.message,
+        )
+        numbers = {passage.n for passage in completion.grounding.passages}
+        answer.may_cite([source for source in context.offered if source.n in numbers])
+        return self._parts.gateway.stream(completion, chain=config.providers, spending=answer.purse)
+
+    def _recall(self, answer: Answer, kept: CachedAnswer) -> AsyncGenerator[Delta, None]:
+        """Steps 5 to 7 done before: the kept answer takes the same way out."""
+        answer.cached = True
+        answer.may_cite(kept.sources)
+        return replay(kept)
+
+    def _conclude(
+        self, request: TurnRequest, answer: Answer, context: _Context, kept: CachedAnswer | None, *, filtered: bool
+    ) -> None:
+        """Step 10, first half: what to offer next, and whether the answer may be kept."""
+        answer.filtered = filtered
+        if kept is not None:
+            answer.suggestions = kept.suggestions
+            return
+        config = request.bot.config
+        answer.suggestions = suggest(config, answer.reading, request.text, context.offered, answer.cited)
+        if context.asked is not None and not context.degraded and not context.masker.found:
+            self._recorder.may_keep(answer, context.asked)
+
+    async def _interrupted(self, answer: Answer) -> None:
+        """The process goes away or the reader left: what there is, is written down, however often we are cancelled."""
+        if answer.request.stop.requested:
+            answer.cancelled()
+        else:
+            answer.interrupted()
+        writing = asyncio.ensure_future(self._recorder.record(answer))
+        try:
+            async with asyncio.timeout(KEEP_S):
+                await asyncio.shield(writing)
+        except TimeoutError:
+            _log.error("interrupted answer not written", extra={"conversation": answer.request.conversation})
+
+
+def search_text(text: str, history: Sequence[MessageRecord]) -> str:
+    """What to search for: a very short follow-up is read together with the visitor's message before it."""
+    if len(text.split()) > FOLLOW_UP_WORDS:
+        return text
+    before = next((message.text for message in reversed(history) if message.role == "user"), "")
+    return f"{before[:400]} {text}".strip()
+
+
+def _as_read(message: MessageRecord, masker: Masker) -> Message:
+    """A message of the history as the model reads it: masked, and cut where the visitor stopped listening."""
+    text = message.text
+    heard = (message.usage or {}).get("heardChars")
+    if message.role == "assistant" and isinstance(heard, int):
+        text = text.encode("utf-16-le")[: heard * 2].decode("utf-16-le", "ignore")
+    return Message("assistant" if message.role == "assistant" else "user", masker.mask(text))
+
+
+def _forgive_cancellation() -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
+
+
+def _report(request: TurnRequest, failure: Exception) -> None:
+    fields = {"tenant": request.tenant.id, "bot": request.bot.id, "conversation": request.conversation}
+    if isinstance(failure, ParlourError):
+        _log.warning("turn failed", extra={**fields, "code": failure.code})
+    else:
+        _log.error("turn failed", exc_info=failure, extra=fields)
+
+
+__all__ = ["BotId", "BotScope", "StopSignal", "TenantId", "TurnParts", "TurnRequest", "Turns", "search_text"]
