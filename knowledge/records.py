@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-
 # Larger than any epoch, fits the databases' integers, and is exact as a float, which is what range filters compare.
 FOREVER = 2**31 - 1
 

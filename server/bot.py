@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -13,6 +13,9 @@ HEX_COLOUR = re.compile(r"^#[0-9a-fA-F]{6}$")
 ORIGIN = re.compile(r"^https?://(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?$")
 LANGUAGE = re.compile(r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")
 MAX_ORIGINS = 50
+# The presets of widget/src/avatar/looks.ts; a unit test compares the two.
+Look = Literal["indigo", "fern", "coral", "amber", "slate", "plum"]
+LOOKS: tuple[Look, ...] = get_args(Look)
 
 ShortText = Annotated[str, Field(min_length=1, max_length=80)]
 
@@ -49,7 +52,7 @@ class Avatar(Strict):
     """Which character speaks: a preset of the built-in one for now."""
 
     kind: Literal["3d", "2d", "none"] = "3d"
-    look: str = Field(default="nova", pattern=r"^[a-z0-9_-]{1,32}$")
+    look: Look = "indigo"
 
 
 class Limits(Strict):
@@ -97,4 +100,4 @@ class BotConfig(Strict):
         return value
 
 
-__all__ = ["ANIMATIONS", "Animation", "Avatar", "BotConfig", "Limits", "ModelSettings", "Theme"]
+__all__ = ["ANIMATIONS", "LOOKS", "Animation", "Avatar", "BotConfig", "Limits", "Look", "ModelSettings", "Theme"]

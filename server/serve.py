@@ -16,7 +16,7 @@ from pathlib import Path
 from server.app import create_app
 from server.demo import DemoAccess, announce, open_demo
 from server.embedded import Children, Owner, embedded_children, make_folders, worker_child
-from server.hub.serve import bind, make_server
+from server.hub.serve import listen, make_server
 from server.services import Services, open_services
 from server.settings import Settings
 from server.telemetry import logger
@@ -36,7 +36,7 @@ async def serve(settings: Settings, *, demo: bool, ready_file: Path | None) -> i
     """Run until SIGTERM or Ctrl-C; 0 after a clean drain, 1 when something could not start."""
     try:
         # Bound first: a port in use must be told before anything starts.
-        listening = bind(settings.host, settings.port)
+        listening = listen(settings.host, settings.port)
     except OSError as problem:
         print(f"parlour: cannot listen on {settings.host}:{settings.port}: {problem.strerror}", file=sys.stderr)
         return 1
@@ -56,7 +56,7 @@ async def run_server(
 ) -> None:  # fmt: skip
     """Serve HTTP; beside it start the worker and tell the addresses once everything is ready."""
     app = create_app(services, demo_bot=access.bot_id if access else None)
-    server = make_server(app, settings, services.hub)
+    server = make_server(app, settings, lambda: services.hub)
     background = asyncio.create_task(_beside(settings, services, family, access, ready_file, server))
     try:
         await server.serve(sockets=[listening])
@@ -72,7 +72,6 @@ async def _beside(
     try:
         if family.is_owner and settings.worker:
             await family.children.start(worker_child(settings.run_dir / "worker.ready"))
-        await services.hub.serving()
         services.mark_ready()
         if access is not None:
             await announce(services, access)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from starlette.datastructures import Headers
 
 from knowledge.library import Library, open_library
 from server import errors
+from server.chat.cache import AnswerCache
 from server.chat.insight import Insight
 from server.chat.intake import Intake
 from server.chat.turn import TurnParts, Turns
-from server.chat.cache import AnswerCache
 from server.embedded import Children, sockets_of
-from server.hub import Hub
+from server.hub.admission import address_group, client_address
+from server.hub.hub import Hub
 from server.ids import ConversationId, TenantId
 from server.limits.budgets import Budgets
 from server.limits.rates import Charge, Rates
@@ -70,36 +73,23 @@ class Services:
         return "ready" if self._started else "starting"
 
     # Who asks ---------------------------------------------------------------------------------------------------------
-    def own_origins(self, host: str) -> frozenset[str]:
-        """The origins of this server's own pages: the public address, and the name it was reached by on loopback."""
-        own = {self.settings.url}
-        if _is_loopback(host):
-            own.add(f"http://{host}")
-        return frozenset(own)
-
-    def base_url(self, host: str) -> str:
-        """The address a visitor's next requests go to."""
-        return f"http://{host}" if not self.settings.public_url and _is_loopback(host) else self.settings.url
-
     def address_of(self, scope: Mapping[str, Any]) -> str:
         """The visitor's address: the peer, or behind a trusted proxy the right-most address that is not one."""
-        return self.hub.address_of(scope)
+        peer = scope["client"][0] if scope.get("client") else "unknown"
+        forwarded = Headers(scope=scope).getlist("x-forwarded-for")
+        return client_address(peer, ",".join(forwarded), self.settings.trusted_proxies)
 
     async def connect_limit(self, tenant: TenantId, address: str) -> None:
         """Count a new connection of an address; raises RateLimited."""
-        await self.rates.admit(tenant, [Charge("address_connects", address, limit_value=self.settings.connects_per_minute)])
+        limit = self.settings.connects_per_minute
+        await self.rates.admit(tenant, [Charge("address_connects", address_group(address), limit_value=limit)])
 
     async def login_limit(self, email: str, address: str) -> None:
         """Count a sign-in; raises RateLimited: passwords are not to be guessed."""
-        await self.rates.admit(
-            TenantId("console"), [Charge("logins", email.lower()[:254]), Charge("login_address", address)]
-        )
+        charges = [Charge("logins", email.strip().lower()[:254]), Charge("login_address", address_group(address))]
+        await self.rates.admit(TenantId("console"), charges)
 
     # What changes in more than one store ------------------------------------------------------------------------------
-    async def bot_changed(self, bot: BotRecord) -> None:
-        """Tell open widgets that the bot has a new version."""
-        await self.hub.announce_config(bot.tenant_id, bot.id, bot.version)
-
     async def remove_bot(self, bot: BotRecord) -> None:
         """Remove a bot from every store."""
         for document in await documents.all_documents(self.db, bot.tenant_id, bot.id):
@@ -109,7 +99,6 @@ class Services:
 
     async def remove_conversation(self, tenant: TenantId, conversation: ConversationId) -> None:
         """Remove a conversation from SQL and its log from Valkey."""
-        await self.hub.forget(tenant, conversation)
         await conversations.delete_conversation(self.db, tenant, conversation)
 
     # How it is ---------------------------------------------------------------------------------------------------------
@@ -135,16 +124,6 @@ class Services:
             self.telemetry.queue_depth.labels("ingest").set(await self.queue.depth())
         except errors.Unavailable:
             _log.warning("queue depth unknown", extra={"part": "valkey"})
-
-
-def _is_loopback(host: str) -> bool:
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 @asynccontextmanager
@@ -185,7 +164,7 @@ async def open_knowledge(settings: Settings, db: Database) -> AsyncIterator[Libr
     records = documents.Records(db)
     async with open_library(
         records, encoder_socket=sockets.encoder, vectors_socket=sockets.vectors, qdrant_url=settings.qdrant_url,
-        qdrant_api_key=settings.qdrant_api_key,
+        qdrant_api_key=settings.qdrant_api_key, model=Path(settings.embedding_model) if settings.embedding_model else None,
     ) as library:  # fmt: skip
         yield library
 

@@ -144,7 +144,9 @@ class _Walk:
 
     def _rows(self, table: etree._Element) -> Iterator[str]:
         for row in table.iter(f"{W}tr"):
-            cells = [" ".join(self._text(part).strip() for part in cell.iter(f"{W}p")) for cell in row.findall(f"{W}tc")]
+            cells = [
+                " ".join(self._text(part).strip() for part in cell.iter(f"{W}p")) for cell in row.findall(f"{W}tc")
+            ]
             if any(cell.strip() for cell in cells):
                 yield " | ".join(cells)
 

@@ -14,8 +14,12 @@ HTML = "text/html"
 MARKDOWN = "text/markdown"
 TEXT = "text/plain"
 HEAD_BYTES = 4096
-_HTML_START = re.compile(rb"^(?:\xef\xbb\xbf)?\s*(?:<!--.{0,2000}?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S)
-_TAG = re.compile(rb"<(?:p|div|h[1-6]|a|span|table|ul|ol|li|br|meta|title|script|main|article|section)\b", re.I)
+_HTML_START = re.compile(
+    rb"^(?:\xef\xbb\xbf)?\s*(?:<!--.{0,2000}?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
+)
+_TAG = re.compile(
+    rb"<(?:p|div|h[1-6]|a|span|table|ul|ol|li|br|meta|title|script|main|article|section)\b", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)

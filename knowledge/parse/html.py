@@ -13,7 +13,7 @@ from knowledge.parse.text import decode
 
 DROPPED = "script, style, template, noscript, iframe, object, embed, svg, canvas, audio, video, head > meta, head > link, [hidden]"
 MAX_RULES = 2000
-_META = re.compile(rb"<meta[^>]{0,300}charset\s*=\s*[\"']?\s*([A-Za-z0-9_-]{1,40})", re.I)
+_META = re.compile(rb"<meta[^>]{0,300}charset\s*=\s*[\"']?\s*([A-Za-z0-9_-]{1,40})", re.IGNORECASE)
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _CSS_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 _RULE = re.compile(r"([^{}@]{1,500})\{([^{}]{0,2000})\}")
@@ -22,7 +22,13 @@ _DECLARATION = re.compile(r"([a-z-]{2,40})\s*:\s*([^;]{1,300})")
 _LENGTH = re.compile(r"^(-?\d*\.?\d+)(px|pt|em|rem|%|vw|vh)?$")
 _COLOURS = {"white": "#ffffff", "#fff": "#ffffff", "rgb(255,255,255)": "#ffffff", "black": "#000000", "#000": "#000000"}
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
-_GROUPS: dict[str, Kind] = {"p": "paragraph", "pre": "code", "blockquote": "paragraph", "dd": "paragraph", "dt": "paragraph"}
+_GROUPS: dict[str, Kind] = {
+    "p": "paragraph",
+    "pre": "code",
+    "blockquote": "paragraph",
+    "dd": "paragraph",
+    "dt": "paragraph",
+}
 
 
 def read(data: bytes) -> str:
@@ -41,8 +47,15 @@ def parse_article(data: bytes) -> Parsed:
     from trafilatura import extract  # noqa: PLC0415 - slow to import, and only this parser needs it
 
     tree, hidden = visible_tree(read(data))
-    options = {"favor_recall": True, "include_tables": True, "include_comments": False, "include_links": False}
-    found = extract(tree.html or "", output_format="xml", include_formatting=False, **options)
+    found = extract(
+        tree.html or "",
+        output_format="xml",
+        favor_recall=True,
+        include_tables=True,
+        include_comments=False,
+        include_links=False,
+        include_formatting=False,
+    )
     if not found:
         raise ParseFailed("No text was found on this page.")
     root = etree.fromstring(found.encode(), etree.XMLParser(resolve_entities=False, no_network=True, recover=True))
@@ -91,8 +104,43 @@ def parse_whole(data: bytes) -> Parsed:
 
 
 _BREAKING = frozenset(
-    "address article aside blockquote body br dd details div dl dt figure footer form h1 h2 h3 h4 h5 h6 header hr li main nav "
-    "ol p pre section summary table td th tr ul".split()
+    [
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "body",
+        "br",
+        "dd",
+        "details",
+        "div",
+        "dl",
+        "dt",
+        "figure",
+        "footer",
+        "form",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "header",
+        "hr",
+        "li",
+        "main",
+        "nav",
+        "ol",
+        "p",
+        "pre",
+        "section",
+        "summary",
+        "table",
+        "td",
+        "th",
+        "tr",
+        "ul",
+    ]
 )
 
 
@@ -227,6 +275,9 @@ HIDING: tuple[tuple[str, Callable[[dict[str, str]], bool]], ...] = (
     ("right", _off_screen("right")),
     ("text-indent", _at_most("text-indent", -900)),
     ("clip", lambda style: style["clip"].replace(" ", "").startswith(("rect(0", "rect(1px"))),
-    ("clip-path", lambda style: style["clip-path"].replace(" ", "").startswith(("inset(50%", "inset(100%", "circle(0"))),
+    (
+        "clip-path",
+        lambda style: style["clip-path"].replace(" ", "").startswith(("inset(50%", "inset(100%", "circle(0")),
+    ),
     ("transform", lambda style: "scale(0)" in style["transform"].replace(" ", "")),
 )

@@ -130,7 +130,7 @@ def parse_pypdf(data: bytes) -> Parsed:
         if reader.is_encrypted and not reader.decrypt(""):
             raise ParseFailed(PASSWORD)
         count = _checked(len(reader.pages))
-        builder = Builder(title=_title((reader.metadata or {}).get("/Title", "")), pages=count)
+        builder = Builder(title=_title(reader.metadata.title if reader.metadata else ""), pages=count)
         for number, page in enumerate(reader.pages, 1):
             _add_page(builder, page.extract_text(), number)
     except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, NotImplementedError) as problem:
@@ -141,7 +141,11 @@ def parse_pypdf(data: bytes) -> Parsed:
 def _title(value: object) -> str:
     """The title its maker gave it; names of files and programs that stand there by accident are none."""
     text = str(value or "").strip()
-    accident = re.search(r"\.(docx?|indd|tex|dvi|pdf|xlsx?|pptx?|qxd)$|^(untitled|microsoft|document\d*$|\(anonymous\)$|\(unspecified\)$)", text, re.I)
+    accident = re.search(
+        r"\.(docx?|indd|tex|dvi|pdf|xlsx?|pptx?|qxd)$|^(untitled|microsoft|document\d*$|\(anonymous\)$|\(unspecified\)$)",
+        text,
+        re.IGNORECASE,
+    )
     return "" if accident or len(text) < 4 else text
 
 

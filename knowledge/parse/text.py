@@ -152,7 +152,9 @@ def _take_lines(builder: Builder, lines: list[str], at: int) -> int:
             break
         taken.append(line.lstrip("> ") if line.lstrip().startswith(">") else line)
         end += 1
-    builder.add("list" if is_list else "paragraph", _items(taken) if is_list else inline(" ".join(map(str.strip, taken))))
+    builder.add(
+        "list" if is_list else "paragraph", _items(taken) if is_list else inline(" ".join(map(str.strip, taken)))
+    )
     return max(end, at + 1)
 
 

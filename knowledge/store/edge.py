@@ -7,7 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from knowledge.records import BotScope
-from knowledge.store.contract import Close, Delete, DeleteDocument, Hit, KeepOnly, Legs, Op, Sparse, Stats, StoreAway, Upsert
+from knowledge.store.contract import (
+    Close,
+    Delete,
+    DeleteDocument,
+    Hit,
+    KeepOnly,
+    Legs,
+    Op,
+    Sparse,
+    Stats,
+    StoreAway,
+    Upsert,
+)
 from knowledge.wire import Away, Client, RemoteError
 
 SEARCH_S = 0.3

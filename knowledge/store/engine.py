@@ -105,7 +105,9 @@ class Engine:
         if shard.marker().get("generation", -1) < 0:
             return [[], []]  # it is being built: what it holds is not all there is
         requests = [_dense_request(dense, generation, limit)] if dense is not None else []
-        requests += [_words_request(indices, values, language, generation, limit) for indices, values, language in words]
+        requests += [
+            _words_request(indices, values, language, generation, limit) for indices, values, language in words
+        ]
         answers = shard.engine.query_batch(edge.QueryBatchRequest(requests)) if requests else []
         legs = [[_hit(point) for point in answer] for answer in answers]
         dense_leg = legs.pop(0) if dense is not None else []
@@ -137,7 +139,11 @@ class Engine:
         shard = self._shard(tenant, bot)
         marker = shard.marker()
         count = int(shard.engine.count(edge.CountRequest(exact=True)))
-        return {"points": count, "generation": marker.get("generation", -1), "fingerprint": marker.get("fingerprint", "")}
+        return {
+            "points": count,
+            "generation": marker.get("generation", -1),
+            "fingerprint": marker.get("fingerprint", ""),
+        }
 
     def bots(self) -> list[list[str]]:
         """[tenant, bot] of every folder."""

@@ -11,13 +11,13 @@ from pydantic import ValidationError
 from server import errors
 from server.api.auth import Admin, Editor, Principal, Viewer
 from server.api.requests import Body, Cursor, IfMatch, Limit, StrictRoute, if_version, once, page, services_of
-from server.bot import BotConfig
+from server.bot import LOOKS, BotConfig
 from server.ids import BotId
 from server.storage import bots
 from server.storage.database import Database
 from server.storage.records import BotRecord
 
-router = APIRouter(prefix="/v1/bots", route_class=StrictRoute, tags=["bots"])
+router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["bots"])
 
 
 class BotChange(Body):
@@ -77,14 +77,20 @@ def _tagged(bot: BotRecord, status: int = 200) -> JSONResponse:
     return JSONResponse(describe_bot(bot), status, {"ETag": f'"{bot.version}"'})
 
 
-@router.get("", operation_id="bots.list")
+@router.get("/avatar-looks", operation_id="avatarLooks.list")
+async def list_looks(principal: Viewer) -> dict[str, Any]:
+    """The presets of the built-in avatar."""
+    return {"data": list(LOOKS), "next_cursor": None, "has_more": False}
+
+
+@router.get("/bots", operation_id="bots.list")
 async def list_bots(request: Request, principal: Viewer, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
     """The tenant's bots, newest first."""
     found = await bots.list_bots(services_of(request).db, principal.tenant_id, limit=limit, cursor=cursor)
     return page([describe_bot(bot) for bot in found.data], found.next_cursor)
 
 
-@router.post("", operation_id="bots.create", status_code=201)
+@router.post("/bots", operation_id="bots.create", status_code=201)
 async def create_bot(request: Request, body: BotChange, principal: Editor) -> JSONResponse:
     """Make a bot; fields left out take their defaults."""
 
@@ -95,13 +101,13 @@ async def create_bot(request: Request, body: BotChange, principal: Editor) -> JS
     return await once(request, principal.tenant_id, body, create)
 
 
-@router.get("/{bot}", operation_id="bots.get")
+@router.get("/bots/{bot}", operation_id="bots.get")
 async def get_bot(request: Request, bot: str, principal: Viewer) -> JSONResponse:
     """One bot, with its version as ETag."""
     return _tagged(await find_own_bot(services_of(request).db, principal, bot))
 
 
-@router.patch("/{bot}", operation_id="bots.update")
+@router.patch("/bots/{bot}", operation_id="bots.update")
 async def update_bot(
     request: Request, bot: str, body: BotChange, principal: Editor, if_match: IfMatch = None
 ) -> JSONResponse:
@@ -110,11 +116,10 @@ async def update_bot(
     present = await find_own_bot(services.db, principal, bot)
     config = merge_config(present.config, body.config)
     changed = await bots.update_bot(services.db, principal.tenant_id, present.id, config, if_version=if_version(if_match))
-    await services.bot_changed(changed)
     return _tagged(changed)
 
 
-@router.get("/{bot}/versions", operation_id="bots.versions")
+@router.get("/bots/{bot}/versions", operation_id="bots.versions")
 async def list_versions(request: Request, bot: str, principal: Viewer) -> dict[str, Any]:
     """Every configuration this bot has had, newest first."""
     services = services_of(request)
@@ -126,7 +131,7 @@ async def list_versions(request: Request, bot: str, principal: Viewer) -> dict[s
     )
 
 
-@router.delete("/{bot}", operation_id="bots.delete", status_code=204)
+@router.delete("/bots/{bot}", operation_id="bots.delete", status_code=204)
 async def delete_bot(request: Request, bot: str, principal: Admin) -> Response:
     """Remove a bot with its conversations, documents and vectors."""
     services = services_of(request)

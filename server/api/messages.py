@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
@@ -13,10 +15,10 @@ from server.api.auth import Editor, Principal
 from server.api.bots import find_own_bot
 from server.api.conversations import describe_message, find_own_conversation
 from server.api.requests import KEY, Body, StrictRoute, services_of
-from server.api.sse import SSE_HEADERS, with_pings
+from server.api.sse import SSE_HEADERS
 from server.api.visitors import sse_frames
-from server.hub.submit import Submitted
-from server.ids import MessageId, new_ulid
+from server.hub.commands import Speaker, Submitted
+from server.ids import MessageId, new_id, new_ulid
 from server.protocol import TERMINAL_TYPES
 from server.services import Services
 from server.storage import bots, conversations
@@ -24,6 +26,7 @@ from server.storage.records import BotRecord, ConversationRecord
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["messages"])
 Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=255)]
+STORED_TRIES = 250
 Accept = Annotated[str, Header(max_length=500)]
 
 
@@ -79,29 +82,37 @@ async def _answer(
 ) -> Response:  # fmt: skip
     if key is not None and not KEY.match(key):
         raise errors.BadMessage("Idempotency-Key: 1 to 255 printable ASCII characters.")
-    submitted = await services.hub.submit(
-        tenant=principal.tenant, bot=bot, conversation=conversation, client_id=(key or new_ulid())[:64], text=text
-    )
+    speaker = Speaker(
+        tenant=principal.tenant, bot=bot, conversation=conversation.id, visitor=conversation.visitor_id,
+        name=new_id("connection"), locale=conversation.locale, channel="api", address=None,
+    )  # fmt: skip
+    submitted = await services.hub.submit(speaker, client_id=_client_id(key), text=text)
     headers = {"Parlour-Conversation": conversation.id}
     if "text/event-stream" in accept:
-        stream = with_pings(sse_frames(services.hub.turn_events(principal.tenant_id, conversation.id, submitted)))
+        events = services.hub.turn_events(speaker, submitted, cues=True)
+        stream = sse_frames(events, submitted.epoch)
         return StreamingResponse(stream, media_type="text/event-stream", headers=SSE_HEADERS | headers)
-    return JSONResponse(await _whole(services, principal, conversation, submitted), headers=headers)
+    return JSONResponse(await _whole(services, speaker, submitted), headers=headers)
 
 
-async def _whole(
-    services: Services, principal: Principal, conversation: ConversationRecord, submitted: Submitted
-) -> dict[str, Any]:
+def _client_id(key: str | None) -> str:
+    """The command's id for an Idempotency-Key: a key may be longer and hold more than a command's id does."""
+    return new_ulid() if key is None else "k_" + hashlib.sha256(key.encode()).hexdigest()[:40]
+
+
+async def _whole(services: Services, speaker: Speaker, submitted: Submitted) -> dict[str, Any]:
     """Wait for the turn's end, then tell the stored answer."""
     last: dict[str, Any] = {}
-    async for frame in services.hub.turn_events(principal.tenant_id, conversation.id, submitted):
-        if frame["type"] in TERMINAL_TYPES:
+    async for frame in services.hub.turn_events(speaker, submitted):
+        if frame is not None and frame["type"] in TERMINAL_TYPES:
             last = frame
     if last.get("type") == "stream_error":
         raise errors.NoProvider(last["error"]) if last["code"] == "no_provider" else errors.Unavailable(last["error"])
-    message = await conversations.get_message(
-        services.db, principal.tenant_id, conversation.id, MessageId(last.get("messageId", submitted.answer_id))
-    )
-    if message is None:
-        raise errors.Unavailable("The answer could not be read back.")
-    return describe_message(message)
+    answer = MessageId(last.get("messageId", submitted.answer_id))
+    # The terminal event is told before the row is written, so that nobody waits for the disk.
+    for _ in range(STORED_TRIES):
+        message = await conversations.get_message(services.db, speaker.tenant.id, speaker.conversation, answer)
+        if message is not None:
+            return describe_message(message)
+        await asyncio.sleep(0.02)
+    raise errors.Unavailable("The answer could not be read back.")

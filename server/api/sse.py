@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 PING_EVERY_S = 15.0
+PING = ": ping\n\n"
 SSE_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
@@ -28,7 +29,7 @@ async def with_pings(events: AsyncIterator[str], every_s: float = PING_EVERY_S) 
             waiting = waiting or asyncio.ensure_future(anext(events))  # type: ignore[arg-type]
             done, _ = await asyncio.wait({waiting}, timeout=every_s)
             if not done:
-                yield ": ping\n\n"
+                yield PING
                 continue
             try:
                 event = waiting.result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -12,16 +13,22 @@ from pydantic import Field
 from server import errors
 from server.api.auth import bearer
 from server.api.requests import Body, StrictRoute, services_of
-from server.api.sse import SSE_HEADERS, event_text, with_pings
-from server.hub.origins import origin_allowed
+from server.api.sse import PING, SSE_HEADERS, event_text
+from server.hub.admission import check_origin, normal_origin, own_origins
+from server.hub.commands import Speaker
+from server.hub.follower import Place
+from server.ids import new_id
 from server.services import Services
 from server.storage import conversations, credentials, tenants
+from server.storage.database import now
 from server.storage.records import BotRecord, ConversationRecord, VisitorRecord
 from server.storage.secrets import VisitorClaims
 from server.strict_json import loads
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["visitors"])
 MAX_COMMAND_BYTES = 65_536
+TOKEN_GRACE = timedelta(seconds=25)
+Frame = dict[str, Any] | None
 
 
 class TokenRequest(Body):
@@ -36,9 +43,7 @@ async def find_public_bot(request: Request, bot: str) -> tuple[BotRecord, str]:
     record = await credentials.find_bot(services.db, bot)
     if record is None:
         raise errors.BotUnknown()
-    origin = _origin_of(request)
-    if not origin_allowed(origin, record.config.allowed_origins, services.own_origins(request.headers.get("host", ""))):
-        raise errors.OriginNotAllowed(f"Add {origin} to the bot's origins.")
+    origin = check_origin(_origin_of(request), record.config.allowed_origins, own_origins(services.settings.url))
     tenant = await tenants.get_tenant(services.db, record.tenant_id)
     if tenant is None or tenant.status != "active":
         raise errors.TenantSuspended()
@@ -87,7 +92,7 @@ async def create_token(request: Request, bot: str, body: TokenRequest) -> JSONRe
         tenant=record.tenant_id, bot=record.id, origin=origin, visitor=visitor.id, conversation=conversation.id,
         life_s=services.settings.token_life_s,
     )  # fmt: skip
-    base = services.base_url(request.headers.get("host", ""))
+    base = services.settings.url
     answer = {
         "token": token,
         "expires_at": expires_at.isoformat(),
@@ -121,15 +126,20 @@ async def _conversation(
 
 # The stream over HTTP -------------------------------------------------------------------------------------------------
 async def visitor_claims(request: Request, conversation: str) -> VisitorClaims:
-    """The visitor behind the bearer token, for this conversation only."""
+    """What the bearer token opens; it must be this conversation, asked from the token's own site."""
     token = bearer(request)
     if token is None:
         raise errors.Unauthorized()
     claims = services_of(request).secrets.read_visitor_token(token)
     origin = request.headers.get("origin")
-    if claims.conversation != conversation or (origin is not None and origin != claims.origin):
+    if claims.conversation != conversation or (origin is not None and normal_origin(origin) != claims.origin):
         raise errors.TokenInvalid()
     return claims
+
+
+async def _speaker(request: Request, claims: VisitorClaims) -> Speaker:
+    services = services_of(request)
+    return await services.hub.speaker(claims, name=new_id("connection"), address=services.address_of(request.scope))
 
 
 @router.get("/conversations/{conversation}/events", operation_id="conversations.events", response_class=StreamingResponse)
@@ -138,30 +148,47 @@ async def events(
     conversation: str,
     history: Annotated[int, Query(ge=0, le=50)] = 30,
     caps: Annotated[str, Query(max_length=200)] = "",
+    coalesce_ms: Annotated[int, Query(ge=0, le=5000)] = 0,
     last_event_id: Annotated[str | None, Header(max_length=120)] = None,
 ) -> StreamingResponse:
     """The same frames as the socket's, as server-sent events; Last-Event-ID resumes."""
     claims = await visitor_claims(request, conversation)
     services = services_of(request)
-    names = frozenset(caps.split(","))
-    frames = services.hub.events(claims, after=parse_event_id(last_event_id), history=history, caps={"cues": "cues" in names})
-    stream = with_pings(sse_frames(frames))
+    frames = services.hub.events(
+        await _speaker(request, claims), after=parse_event_id(last_event_id), history=history,
+        cues="cues" in caps.split(","), coalesce_ms=coalesce_ms, expires_at=claims.expires_at.isoformat(),
+    )  # fmt: skip
+    stream = sse_frames(closing_at(frames, claims.expires_at))
     return StreamingResponse(stream, media_type="text/event-stream", headers=SSE_HEADERS)
 
 
-def parse_event_id(text: str | None) -> tuple[str, int] | None:
+def parse_event_id(text: str | None) -> Place | None:
     """`epoch:seq` as a position; anything else is no position, and the stream starts afresh."""
     epoch, found, seq = (text or "").partition(":")
     if not found or not seq.isascii() or not seq.isdigit() or len(seq) > 15:
         return None
-    return epoch, int(seq)
+    return Place(epoch, int(seq))
 
 
-async def sse_frames(frames: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
-    """Frames as events: only durable ones carry an id, so that a resume never starts at an ephemeral one."""
-    yield "retry: 1000\n\n"
-    epoch = ""
+async def closing_at(frames: AsyncIterator[Frame], moment: datetime) -> AsyncIterator[Frame]:
+    """The frames until the token ends; then one that says why, so that the widget comes back with a new token."""
     async for frame in frames:
+        yield frame
+        if now() >= moment + TOKEN_GRACE:
+            yield {"type": "close", "code": 4014, "reason": "token_expired"}
+            return
+
+
+async def sse_frames(frames: AsyncIterator[Frame], epoch: str = "") -> AsyncIterator[str]:
+    """Frames as events: only durable ones carry an id, so that a resume never starts at an ephemeral one.
+
+    A None is a moment without news: a comment keeps proxies from cutting the stream.
+    """
+    yield "retry: 1000\n\n"
+    async for frame in frames:
+        if frame is None:
+            yield PING
+            continue
         if frame["type"] == "welcome":
             epoch = frame["epoch"]
         seq = frame.get("seq") if frame["type"] != "welcome" else None
@@ -177,6 +204,6 @@ async def command(request: Request, conversation: str) -> Response:
     if len(body) > MAX_COMMAND_BYTES:
         raise errors.TooLarge()
     frame = services.frames.check(loads(body))
-    answer = await services.hub.command(claims, frame)
+    answer = await services.hub.command(await _speaker(request, claims), dict(frame))
     return Response(status_code=204) if answer is None else JSONResponse(answer)
 

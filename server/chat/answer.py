@@ -243,16 +243,16 @@ class Answer:
     def failed(self, failure: BaseException) -> StreamError:
         """The end of an answer that cannot go on."""
         self.status, self.finish_reason = "interrupted", "error"
-        code = next((ERROR_CODES[kind] for kind in ERROR_CODES if isinstance(failure, kind)), "internal")
-        known = isinstance(failure, errors.ParlourError)
+        codes = (ERROR_CODES[kind] for kind in ERROR_CODES if isinstance(failure, kind))
+        told = failure if isinstance(failure, errors.ParlourError) else errors.Internal()
         placed = self._director.fail()
         return {
             "type": "stream_error",
             "streamId": self.request.stream,
             "messageId": self.request.message,
-            "error": failure.detail if known else errors.Internal.title,  # type: ignore[attr-defined]
-            "code": code,
-            "retryable": failure.retryable if known else True,  # type: ignore[attr-defined]
+            "error": told.detail,
+            "code": next(codes, "internal"),
+            "retryable": told.retryable,
             "animation": placed.animation or "confused",
             "cue": placed.cues,
         }

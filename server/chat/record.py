@@ -49,9 +49,10 @@ class Recorder:
         request = answer.request
         for attempt in range(TRIES):
             try:
-                await conversations.add_answer(self._db, request.tenant.id, **_row(answer))
+                tenant = request.tenant.id
+                await conversations.add_answer(self._db, tenant, **_row(answer))
                 if request.replaces:
-                    await conversations.mark_replaced(self._db, request.tenant.id, request.replaces, request.message)
+                    await conversations.mark_replaced(self._db, tenant, request.replaces, request.message)
                 return
             except Exception as failure:
                 fields = {"conversation": request.conversation, "attempt": attempt + 1}

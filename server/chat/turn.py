@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from server.bot import BotConfig
 from server.chat import prompt, sources
@@ -26,7 +26,6 @@ from server.guardrails import injection
 from server.guardrails.content import SecretFilter, Stage, hold_back, new_canary
 from server.guardrails.pii import Masker
 from server.ids import BotId, TenantId
-from server.limits.budgets import Budgets
 from server.llm.gateway import Gateway
 from server.llm.messages import Delta, Message
 from server.llm.router import preferred
@@ -35,6 +34,9 @@ from server.storage import bots, conversations
 from server.storage.database import Database
 from server.storage.records import MessageRecord
 from server.telemetry import Telemetry, logger
+
+if TYPE_CHECKING:
+    from server.limits.budgets import Budgets
 
 PASSAGES: Final = 5
 FOLLOW_UP_WORDS: Final = 4
@@ -145,8 +147,10 @@ class Turns:
         """Step 3; step 1, who may ask how much, was the intake's when the message arrived."""
         parts = self._parts
         reading = parts.insight.read(request.text, request.locale)
-        purse = Purse(parts.budgets.spending(request.tenant, request.bot, request.message))
-        return Answer(request, reading, parts.insight.feeling, purse, parts.clock)
+        spending = parts.budgets.spending(
+            request.tenant, request.bot, request.message, conversation=request.conversation
+        )
+        return Answer(request, reading, parts.insight.feeling, Purse(spending), parts.clock)
 
     async def _steps(self, request: TurnRequest, answer: Answer) -> AsyncGenerator[TurnEvent, None]:
         context = await self._read_context(request, answer.reading)

@@ -112,7 +112,7 @@ class Children:
         await self._until_ready(child, process)
         self.states[child.name] = "up"
         self._up[child.name].set()
-        _log.info("child is up", extra={"part": child.name, "pid": process.pid})
+        _log.debug("child is up", extra={"part": child.name, "pid": process.pid})
         if not first.done():
             first.set_result(None)
         code = await process.wait()

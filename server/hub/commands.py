@@ -110,7 +110,8 @@ class Commands:
                 case "history":
                     return await self._history(speaker, frame)
                 case "typing":
-                    return await self._typing(speaker, frame)
+                    await self._typing(speaker, frame)
+                    return None
                 case "read" | "seen" | "pong":
                     return None
                 case _:

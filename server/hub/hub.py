@@ -170,7 +170,7 @@ class Hub:
         """Store what a dead process had written of an answer."""
         bot = await self.directory.bot(job.bot)
         await conversations.add_answer(
-            self._db, job.tenant, job.conversation, id=job.answer, text=stream.whole(), reply_to=job.reply_to,
+            self._db, job.tenant, id=job.answer, conversation=job.conversation, text=stream.whole(), reply_to=job.reply_to,
             author={"kind": "bot", "name": bot.config.name}, status="interrupted", animation=stream.animation,
             finish_reason="error",
         )  # fmt: skip
@@ -265,8 +265,8 @@ class Hub:
     ) -> AsyncIterator[dict[str, Any] | None]:
         """The events of one turn, from its `message` to its terminal event; replayed from the log for a repeat."""
         if not submitted.stream_id:
-            for frame in await self._stored_turn(speaker, submitted):
-                yield frame
+            for told in await self._stored_turn(speaker, submitted):
+                yield told
             return
         after = Place(submitted.epoch, max(0, submitted.seq - 1))
         async for frame in self.events(speaker, after=after, history=0, cues=cues):
@@ -292,15 +292,16 @@ class Hub:
             raise errors.MessageUnknown
         stream = {"streamId": f"s_{row.id[-8:].lower()}", "messageId": row.id}
         done = {
-            "type": "stream_complete", **stream, "sentiment": row.sentiment or "neutral", "animation": row.animation or "idle",
-            "finishReason": row.finish_reason or "stop", "chars": len(row.text.encode("utf-16-le")) // 2,
+            "type": "stream_complete", **stream, "sentiment": row.sentiment or "neutral",
+            "animation": row.animation or "idle", "finishReason": row.finish_reason or "stop",
+            "chars": len(row.text.encode("utf-16-le")) // 2,
         }  # fmt: skip
         if row.sources:
             done["citations"] = row.sources
         return [
             {
-                "type": "stream_start", **stream, "chatbotId": speaker.bot.id, "replyTo": submitted.message_id, "attempt": 1,
-                "animation": "thinking",
+                "type": "stream_start", **stream, "chatbotId": speaker.bot.id, "replyTo": submitted.message_id,
+                "attempt": 1, "animation": "thinking",
             },
             {"type": "stream_chunk", "streamId": stream["streamId"], "chunk": row.text},
             done,
@@ -336,7 +337,9 @@ class Hub:
             await deny(send, failure)
             return
         try:
-            await self._serve(scope, receive, send, bot, origin, address)
+            await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
+            transport = scope.get("extensions", {}).get("hub.transport", {})
+            await self._serve(Session(self, send, transport, bot=bot, origin=origin, address=address), receive)
         finally:
             self.admission.release(group)
 
@@ -354,12 +357,7 @@ class Hub:
         bot = await self.directory.bot(bot_of(scope))
         return bot, check_origin(origin, bot.config.allowed_origins, self._own_origins)
 
-    async def _serve(
-        self, scope: Mapping[str, Any], receive: Receive, send: Send, bot: BotRecord, origin: str, address: str
-    ) -> None:
-        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
-        transport = scope.get("extensions", {}).get("hub.transport", {})
-        session = Session(self, send, transport, bot=bot, origin=origin, address=address)
+    async def _serve(self, session: Session, receive: Receive) -> None:
         self._sessions.add(session)
         self.telemetry.hub_connections.set(len(self._sessions))
         try:

@@ -122,7 +122,12 @@ class Run:
             return
         self._told_at = time.monotonic()
         written = await documents.set_status(
-            self.parts.db, self.tenant, document.id, version=document.version, status=status, progress=round(progress, 3)
+            self.parts.db,
+            self.tenant,
+            document.id,
+            version=document.version,
+            status=status,
+            progress=round(progress, 3),
         )
         if written is None:
             raise Superseded
@@ -417,4 +422,16 @@ def _batches(values: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
 # What each kind of work does; a new kind is a row.
 KINDS: dict[str, Callable[[Run], Awaitable[None]]] = {"ingest": ingest, "remove": remove, "rebuild": rebuild}
 
-__all__ = ["KINDS", "GivenUp", "Later", "ParserDied", "Parts", "Run", "Superseded", "ingest", "is_behind", "rebuild", "remove"]
+__all__ = [
+    "KINDS",
+    "GivenUp",
+    "Later",
+    "ParserDied",
+    "Parts",
+    "Run",
+    "Superseded",
+    "ingest",
+    "is_behind",
+    "rebuild",
+    "remove",
+]

@@ -109,9 +109,7 @@ class Jobs:
         if work.tries >= queues.MAX_TRIES:
             await self._give_up(work, f"This document could not be indexed ({type(problem).__name__}).")
         else:
-            await queues.return_work(
-                self._parts.db, work.tenant_id, work, after_s=2.0 * work.tries, blameless=False
-            )
+            await queues.return_work(self._parts.db, work.tenant_id, work, after_s=2.0 * work.tries, blameless=False)
 
     async def _under_lease(self, work: Work, run: Run) -> None:
         """Run the work beside its heartbeat; when the lease is lost, somebody else is at it and we stop."""
@@ -140,13 +138,19 @@ class Jobs:
         _log.warning("work given up", extra={"job": work.id, "kind": work.kind, "reason": reason[:200]})
         if work.kind == "ingest":
             failed = await documents.set_status(
-                db, tenant, subject, version=int(work.payload["version"]), status="failed", progress=0.0, error=reason[:500]
+                db,
+                tenant,
+                subject,
+                version=int(work.payload["version"]),
+                status="failed",
+                progress=0.0,
+                error=reason[:500],
             )
             if failed is not None:
                 await Run(parts=self._parts, work=work).tell(failed)
         await queues.finish_work(db, tenant, work, error=reason)
 
-    # What nobody asks for -----------------------------------------------------------------------------------------------
+    # What nobody asks for -------------------------------------------------------------------------------------------
     async def sweep(self) -> None:
         """Wake workers for rows without a live lease: lost hints, killed workers, work that had to wait."""
         for tenant in await queues.tenants_with_work(self._parts.db):
@@ -252,9 +256,7 @@ async def _take_jobs(jobs: Jobs, valkey: Valkey, ready_file: Path | None) -> Non
         await asyncio.sleep(1.0)
 
 
-async def _run_arq(
-    run_work: Callable[..., Coroutine[Any, Any, None]], valkey: Valkey, ready_file: Path | None
-) -> None:
+async def _run_arq(run_work: Callable[..., Coroutine[Any, Any, None]], valkey: Valkey, ready_file: Path | None) -> None:
     async def started(_context: dict[str, Any]) -> None:
         if ready_file is not None:
             await asyncio.to_thread(ready_file.touch)

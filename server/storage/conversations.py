@@ -155,7 +155,7 @@ async def add_visitor_message(
 
 
 async def add_answer(
-    db: Database, tenant: TenantId, *, id: MessageId, conversation: ConversationId, **values: Any  # noqa: A002
+    db: Database, tenant: TenantId, conversation: ConversationId, *, id: MessageId, **values: Any  # noqa: A002
 ) -> MessageRecord:
     """Store an answer under its id; the same id again changes nothing. `values` are fields of MessageRecord."""
     values = {"id": id, "role": "assistant", "client_id": None} | values

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
 from sqlalchemy.engine import CursorResult
@@ -111,7 +111,7 @@ def change_event(document: DocumentRecord, *, removed: bool = False) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-# Documents ------------------------------------------------------------------------------------------------------------
+# Documents ---------------------------------------------------------------------------------------------------------
 async def create_document(
     db: Database, tenant: TenantId, bot: BotId, *, name: str, media_type: str, stored: Stored
 ) -> DocumentRecord:
@@ -213,7 +213,7 @@ async def set_status(
         return record_of(row) if row is not None and row.version == version and row.status == status else None
 
 
-# Indexing -------------------------------------------------------------------------------------------------------------
+# Indexing ----------------------------------------------------------------------------------------------------------
 async def open_chunks(db: Database, tenant: TenantId, document: DocumentId) -> dict[str, str]:
     """The ids of a document's chunks that are visible now, by key."""
     async with db.session() as session:
@@ -241,9 +241,7 @@ async def count_chunks(db: Database, tenant: TenantId, bot: BotId) -> int:
         return await session.scalar(query.where(ChunkRow.tenant_id == tenant, ChunkRow.bot_id == bot)) or 0
 
 
-async def known_vectors(
-    db: Database, tenant: TenantId, fingerprint: str, hashes: Sequence[str]
-) -> dict[str, bytes]:
+async def known_vectors(db: Database, tenant: TenantId, fingerprint: str, hashes: Sequence[str]) -> dict[str, bytes]:
     """Vectors that were computed before, by the hash of their text; only of this tenant."""
     found: dict[str, bytes] = {}
     async with db.session() as session:
@@ -380,7 +378,7 @@ async def indexed_chunks(
     ]
 
 
-# What the library reads -----------------------------------------------------------------------------------------------
+# What the library reads --------------------------------------------------------------------------------------------
 class Records:
     """Fulfils `knowledge.records.Records` from SQL: every answer is limited to the scope's tenant and bot."""
 
@@ -406,9 +404,7 @@ class Records:
         hits = [func.lower(ChunkRow.text).like(f"%{_escaped(word)}%", escape=_LIKE_ESCAPE) for word in words]
         return await self._read(scope, epoch, or_(*hits), limit)
 
-    async def _read(
-        self, scope: BotScope, epoch: int, condition: ColumnElement[bool], limit: int
-    ) -> list[StoredChunk]:
+    async def _read(self, scope: BotScope, epoch: int, condition: ColumnElement[bool], limit: int) -> list[StoredChunk]:
         query = (
             select(ChunkRow, DocumentRow.title, DocumentRow.name)
             .join(DocumentRow, and_(DocumentRow.id == ChunkRow.document_id, DocumentRow.tenant_id == scope.tenant))
@@ -450,7 +446,7 @@ def _escaped(word: str) -> str:
     return word.lower()
 
 
-# Parts ----------------------------------------------------------------------------------------------------------------
+# Parts -------------------------------------------------------------------------------------------------------------
 def record_of(row: DocumentRow) -> DocumentRecord:
     """The value of a row."""
     return DocumentRecord(
@@ -464,7 +460,7 @@ def record_of(row: DocumentRow) -> DocumentRecord:
         sha256=row.sha256,
         version=row.version,
         live_version=row.live_version or 0,
-        status=row.status,  # type: ignore[arg-type] - written by this file only
+        status=cast(DocumentStatus, row.status),
         progress=row.progress or 0.0,
         error=row.error,
         pages=row.pages,
@@ -486,7 +482,9 @@ def _work(tenant: TenantId, row: DocumentRow, kind: str, payload: dict[str, Any]
 async def _lock_bot(session: AsyncSession, tenant: TenantId, bot: BotId) -> None:
     """Take the bot's row by a write: SQLite must write first, PostgreSQL then serialises uploads of one bot."""
     touched = await session.execute(
-        update(BotRow).where(BotRow.tenant_id == tenant, BotRow.id == bot).values(knowledge_epoch=BotRow.knowledge_epoch)
+        update(BotRow)
+        .where(BotRow.tenant_id == tenant, BotRow.id == bot)
+        .values(knowledge_epoch=BotRow.knowledge_epoch)
     )
     if _count(touched) != 1:
         raise errors.NotFound("There is no such bot.")
@@ -538,4 +536,3 @@ async def _forget_vectors(session: AsyncSession, tenant: TenantId, hashes: Seque
 
 def _count(result: Any) -> int:
     return result.rowcount if isinstance(result, CursorResult) else 0
-

@@ -113,7 +113,7 @@ async def open_queue(valkey: Valkey) -> Queue:
     return Queue(pool)
 
 
-# The outbox -----------------------------------------------------------------------------------------------------------
+# The outbox --------------------------------------------------------------------------------------------------------
 def _free(at: Any) -> ColumnElement[bool]:
     return and_(OutboxRow.done_at.is_(None), or_(OutboxRow.lease_until.is_(None), OutboxRow.lease_until < at))
 
@@ -171,7 +171,9 @@ async def keep_work(db: Database, tenant: TenantId, work: Work, *, progressed: b
     return await _change(db, tenant, work, values)
 
 
-async def return_work(db: Database, tenant: TenantId, work: Work, *, after_s: float = 0.0, blameless: bool = True) -> bool:
+async def return_work(
+    db: Database, tenant: TenantId, work: Work, *, after_s: float = 0.0, blameless: bool = True
+) -> bool:
     """Give a row back, to be run again `after_s` seconds from now; a blameless run does not count as a try."""
     until = now() + timedelta(seconds=after_s)
     values: dict[str, Any] = {"lease_owner": None, "lease_until": until}
@@ -234,7 +236,9 @@ async def forget_done(db: Database, tenant: TenantId, *, older_than_s: float) ->
     before = now() - timedelta(seconds=older_than_s)
     async with db.transaction() as session:
         rows = await session.scalars(
-            select(OutboxRow).where(OutboxRow.tenant_id == tenant, OutboxRow.done_at.is_not(None), OutboxRow.done_at < before)
+            select(OutboxRow).where(
+                OutboxRow.tenant_id == tenant, OutboxRow.done_at.is_not(None), OutboxRow.done_at < before
+            )
         )
         for row in rows.all():
             await session.delete(row)

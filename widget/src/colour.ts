@@ -37,7 +37,7 @@ export function contrast(one: Rgb, other: Rgb): number {
 }
 
 export function mix(one: Rgb, other: Rgb, share: number): Rgb {
-  return [0, 1, 2].map((i) => (one[i] ?? 0) * (1 - share) + (other[i] ?? 0) * share) as unknown as Rgb;
+  return [0, 1, 2].map((i) => Math.round((one[i] ?? 0) * (1 - share) + (other[i] ?? 0) * share)) as unknown as Rgb;
 }
 
 /** A background near `accent` and the text colour that reads on it at 4.5:1 or better. */
@@ -59,5 +59,5 @@ export function readable(colour: Rgb, background: Rgb, ratio = 4.5): Rgb {
 /** White or near-black, whichever shows on `accent` (`#rrggbb`); a rough measure that is enough for an icon. */
 export function textOn(accent: string): string {
   const value = Number.parseInt(accent.slice(1), 16);
-  return (value >> 16) * 0.3 + ((value >> 8) & 255) * 0.59 + (value & 255) * 0.11 > 165 ? "#11131c" : "#fff";
+  return (value >> 16) * 0.21 + ((value >> 8) & 255) * 0.72 + (value & 255) * 0.07 > 126 ? "#11131c" : "#fff";
 }

@@ -21,7 +21,11 @@ function start(element: HTMLElement): void {
   const nonce = document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.content ?? "";
   setNonce(nonce);
   const queries = new QueryClient({
-    defaultOptions: { queries: { retry: worthRetrying, staleTime: 10_000 }, mutations: { retry: false } },
+    defaultOptions: {
+      // "always": a server on this machine answers without any network, and a failure is shown instead of waited for.
+      queries: { retry: worthRetrying, staleTime: 10_000, networkMode: "always", refetchOnReconnect: true },
+      mutations: { retry: false, networkMode: "always" },
+    },
   });
   createRoot(element).render(
     <StrictMode>

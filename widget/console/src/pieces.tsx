@@ -109,7 +109,7 @@ export function Confirm({
   children,
 }: ConfirmProps): ReactNode {
   return (
-    <Modal opened={opened} onClose={onClose} title={title} role="alertdialog">
+    <Modal opened={opened} onClose={onClose} title={title}>
       <Stack>
         <Text size="sm">{children}</Text>
         {failure !== null && <Failure failure={failure} />}

@@ -23,7 +23,7 @@ export function ApiProvider({ client, children }: { client: Client; children: Re
       client.csrfToken = null;
       // The next member must not see a byte of what this one saw.
       queries.setQueryData(SESSION, null);
-      queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== SESSION[0] });
+      queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== SESSION[0] && queryKey[0] !== "screen" });
     };
   }, [client, queries]);
   return <ApiContext value={client}>{children}</ApiContext>;

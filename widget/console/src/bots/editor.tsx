@@ -1,5 +1,5 @@
 import { ActionIcon, Anchor, Menu, Tabs, Text } from "@mantine/core";
-import { useDisclosure } from "@mantine/hooks";
+import { useDisclosure, useHotkeys } from "@mantine/hooks";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useMemo } from "react";
 import { Link, useLocation } from "wouter";
@@ -85,6 +85,7 @@ function Editor({ bot, tab }: { bot: Bot; tab: string }): ReactNode {
   const { update } = useDrafts();
   const save = useSave(bot);
   const config = save.draft?.config ?? bot.config;
+  useHotkeys([["mod+S", save.save]], [], true);
   const editing = useMemo<Editing>(
     () => ({
       bot,

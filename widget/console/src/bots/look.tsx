@@ -1,12 +1,12 @@
 import { ColorInput, SegmentedControl, Select, SimpleGrid, Stack, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
+import { LOOKS } from "../../../src/avatar/looks";
 import { contrast, parseHex } from "../../../src/colour";
 import { words } from "../format";
 import { Section } from "../pieces";
 import { ANIMATIONS, type Animation, type BotConfig, OCCASIONS, type Occasion } from "../resources";
 import { useApi } from "../session";
-import { Failure } from "../states";
 import type { Editing } from "./editor";
 import { accentColours } from "./face";
 import { Portrait } from "./portrait";
@@ -125,8 +125,7 @@ function contrastNote(accent: string): string {
 
 function AvatarFields({ config, set, error }: Editing): ReactNode {
   const { avatar } = config;
-  const looks = useLooks();
-  const known = looks.data?.data ?? [];
+  const known = useLooks();
   const names = known.includes(avatar.look) ? known : [...known, avatar.look];
   return (
     <Section
@@ -144,7 +143,6 @@ function AvatarFields({ config, set, error }: Editing): ReactNode {
           ]}
           onChange={(kind) => set("avatar", { ...avatar, kind })}
         />
-        {looks.isError && <Failure failure={looks.error} retry={() => void looks.refetch()} />}
         {avatar.kind !== "none" && (
           <fieldset className="plain">
             <legend>Look</legend>
@@ -175,13 +173,15 @@ function AvatarFields({ config, set, error }: Editing): ReactNode {
   );
 }
 
-function useLooks() {
+/** The presets the server offers; until it says so, those that this build can draw. */
+function useLooks(): readonly string[] {
   const api = useApi();
-  return useQuery({
+  const looks = useQuery({
     queryKey: ["avatar-looks"],
     queryFn: ({ signal }) => api.get<{ data: string[] }>("/v1/avatar-looks", { signal }),
     staleTime: Number.POSITIVE_INFINITY,
   });
+  return looks.data?.data ?? Object.keys(LOOKS);
 }
 
 const GESTURES = [

@@ -43,6 +43,16 @@ export function changeDocuments(queries: QueryClient, botId: string, change: (li
 }
 
 const RETRY_MS = 3000;
+const SNAPSHOT_LIMIT = 100;
+
+/** A snapshot is the whole list unless it is as long as one may be; then all pages are read. */
+async function takeSnapshot(queries: QueryClient, botId: string, data: List): Promise<void> {
+  const queryKey = documentsKey(botId);
+  if (data.length >= SNAPSHOT_LIMIT) return queries.invalidateQueries({ queryKey });
+  // A list read before the snapshot must not arrive after it.
+  void queries.cancelQueries({ queryKey });
+  changeDocuments(queries, botId, () => sorted(data));
+}
 
 /** Listens to the server's events; returns the function that stops it. */
 function listen(botId: string, queries: QueryClient, tell: (live: boolean) => void): () => void {
@@ -61,7 +71,7 @@ function listen(botId: string, queries: QueryClient, tell: (live: boolean) => vo
       void queries.invalidateQueries({ queryKey: documentsKey(botId) });
       timer = setTimeout(open, RETRY_MS);
     };
-    on<{ data: List }>("snapshot", ({ data }) => change(() => sorted(data)));
+    on<{ data: List }>("snapshot", ({ data }) => void takeSnapshot(queries, botId, data));
     on<BotDocument>("document", (document) => change((list) => withDocument(list, document)));
     on<{ id: string }>("removed", ({ id }) => change((list) => withoutDocument(list, id)));
   };

@@ -7,7 +7,7 @@ import { Icon } from "../icons";
 import { Confirm } from "../pieces";
 import type { BotDocument, DocumentStatus } from "../resources";
 import { useApi } from "../session";
-import { changeDocuments, withDocument, withoutDocument } from "./feed";
+import { changeDocuments, withDocument } from "./feed";
 import type { Upload, UploadQueue } from "./uploads";
 
 const STATUS: Readonly<Record<DocumentStatus, { label: string; color: string; working: boolean }>> = {
@@ -39,7 +39,8 @@ export function DocumentRow({ document }: { document: BotDocument }): ReactNode 
     mutationFn: () => api.delete(path),
     onSuccess: () => {
       close();
-      change((list) => withoutDocument(list, document.id));
+      // It leaves the list when the server says that it is gone from every store.
+      change((list) => list.map((one) => (one.id === document.id ? { ...one, status: "deleting" } : one)));
     },
   });
   const { label, color, working } = STATUS[document.status] ?? STATUS.queued;
@@ -61,7 +62,7 @@ export function DocumentRow({ document }: { document: BotDocument }): ReactNode 
           {document.chunk_count > 0 && <span>{count(document.chunk_count, "chunk")}</span>}
           <span>{ago(document.updated_at)}</span>
         </div>
-        {working && document.status !== "queued" && (
+        {(document.status === "parsing" || document.status === "embedding") && (
           <Progress
             value={percent}
             size="sm"
@@ -83,7 +84,7 @@ export function DocumentRow({ document }: { document: BotDocument }): ReactNode 
         )}
       </div>
       <Badge variant="light" color={color} className="document-status">
-        {working && document.progress > 0 ? `${label} ${percent}%` : label}
+        {working && percent > 0 && percent < 100 ? `${label} ${percent}%` : label}
       </Badge>
       {failed && (
         <Button size="xs" variant="light" loading={reindex.isPending} onClick={() => reindex.mutate()}>
@@ -104,7 +105,12 @@ export function DocumentRow({ document }: { document: BotDocument }): ReactNode 
           >
             Index again
           </Menu.Item>
-          <Menu.Item color="red" leftSection={<Icon name="trash" size={16} />} onClick={open}>
+          <Menu.Item
+            color="red"
+            leftSection={<Icon name="trash" size={16} />}
+            disabled={document.status === "deleting"}
+            onClick={open}
+          >
             Delete…
           </Menu.Item>
         </Menu.Dropdown>
