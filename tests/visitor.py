@@ -1,4 +1,4 @@
-"""A visitor's client of protocol v1 for tests: it follows the resume rules to the letter and keeps what it was shown."""
+"""A visitor's client of protocol v1 for tests: follows the resume rules to the letter, keeps what it was shown."""
 
 from __future__ import annotations
 
@@ -100,6 +100,8 @@ class Conversation:
                 self.terminals[stream] = self.terminals.get(stream, 0) + 1
                 if frame["type"] == "stream_complete" and units(self.texts.get(stream, "")) != frame["chars"]:
                     self.wrong_lengths.append(stream)
+            case _:
+                pass
 
     def hash(self) -> str:
         """What two tabs must agree on."""
@@ -137,7 +139,8 @@ class Visitor:
         self._synced_at = 0.0
 
     async def __aenter__(self) -> Self:
-        await self.connect()
+        if self._socket is None:
+            await self.connect()
         return self
 
     async def __aexit__(self, *_: object) -> None:

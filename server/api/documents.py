@@ -20,7 +20,7 @@ from server.api.auth import Editor, Principal, Viewer
 from server.api.bots import find_own_bot
 from server.api.requests import Cursor, Limit, StrictRoute, page, services_of
 from server.api.sse import SSE_HEADERS, event_text, with_pings
-from server.ids import DocumentId
+from server.ids import BotId, DocumentId
 from server.services import Services
 from server.storage import documents
 from server.storage.records import DocumentRecord
@@ -127,15 +127,23 @@ async def document_events(request: Request, bot: str, principal: Viewer) -> Stre
     return StreamingResponse(stream, media_type="text/event-stream", headers=SSE_HEADERS)
 
 
-async def _document_events(services: Services, principal: Principal, bot: Any) -> AsyncIterator[str]:
+async def _document_events(services: Services, principal: Principal, bot: BotId) -> AsyncIterator[str]:
     channel = documents.channel(principal.tenant_id, bot)
     # Listen first, then read: a change between the two is told twice rather than never.
     async with aclosing(services.hub.fanout.listen(channel)) as changes:
-        found = await documents.list_documents(services.db, principal.tenant_id, bot, limit=100, cursor=None)
-        yield event_text("snapshot", {"data": [describe_document(row) for row in found.data]})
+        yield await _snapshot(services, principal, bot)
         async for payload in changes:
+            if not payload:
+                # The channel was away for a moment: what was missed stands in a new snapshot.
+                yield await _snapshot(services, principal, bot)
+                continue
             change = json.loads(payload)
             yield event_text(change["event"], change["data"])
+
+
+async def _snapshot(services: Services, principal: Principal, bot: BotId) -> str:
+    rows = await documents.all_documents(services.db, principal.tenant_id, bot)
+    return event_text("snapshot", {"data": [describe_document(row) for row in rows]})
 
 
 async def _own_document(services: Services, principal: Principal, document: str) -> DocumentRecord:

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from server.bot import BotConfig
 from server.chat import prompt, sources
@@ -27,7 +27,7 @@ from server.guardrails.content import SecretFilter, Stage, hold_back, new_canary
 from server.guardrails.pii import Masker
 from server.ids import BotId, TenantId
 from server.llm.gateway import Gateway
-from server.llm.messages import Delta, Message
+from server.llm.messages import Delta, Message, Spending
 from server.llm.router import preferred
 from server.protocol import StreamComplete, StreamError, TurnEvent
 from server.storage import bots, conversations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 PASSAGES: Final = 5
 FOLLOW_UP_WORDS: Final = 4
-KEEP_S: Final = 2.0
+WRITE_S: Final = 5.0
 NO_SEARCH: Final = frozenset({"greeting", "farewell", "thanks"})
 
 _log = logger("chat.turn")
@@ -112,6 +112,7 @@ class Turns:
         self._parts = parts
         self._recorder = Recorder(parts.db, parts.cache, parts.telemetry)
         self._canary = new_canary()
+        self._writing: set[asyncio.Future[None]] = set()
 
     async def take(self, request: TurnRequest) -> AsyncGenerator[TurnEvent, None]:
         """The events of one answer; see the module for how it starts, ends and is stopped."""
@@ -141,7 +142,7 @@ class Turns:
             try:
                 yield last
             finally:
-                await self._recorder.record(answer)
+                await self._write_down(answer)
 
     def _begin(self, request: TurnRequest) -> Answer:
         """Step 3; step 1, who may ask how much, was the intake's when the message arrived."""
@@ -150,7 +151,7 @@ class Turns:
         spending = parts.budgets.spending(
             request.tenant, request.bot, request.message, conversation=request.conversation
         )
-        return Answer(request, reading, parts.insight.feeling, Purse(spending), parts.clock)
+        return Answer(request, reading, parts.insight.feeling, Purse(cast(Spending, spending)), parts.clock)
 
     async def _steps(self, request: TurnRequest, answer: Answer) -> AsyncGenerator[TurnEvent, None]:
         context = await self._read_context(request, answer.reading)
@@ -251,17 +252,23 @@ class Turns:
             self._recorder.may_keep(answer, context.asked)
 
     async def _interrupted(self, answer: Answer) -> None:
-        """The process goes away or the reader left: what there is, is written down, however often we are cancelled."""
+        """The process goes away or the reader left: what there is, is written down."""
         if answer.request.stop.requested:
             answer.cancelled()
         else:
             answer.interrupted()
+        await self._write_down(answer)
+
+    async def _write_down(self, answer: Answer) -> None:
+        """Step 10; a cancellation meanwhile reaches the caller, but not the writing."""
         writing = asyncio.ensure_future(self._recorder.record(answer))
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
         try:
-            async with asyncio.timeout(KEEP_S):
+            async with asyncio.timeout(WRITE_S):
                 await asyncio.shield(writing)
         except TimeoutError:
-            _log.error("interrupted answer not written", extra={"conversation": answer.request.conversation})
+            _log.error("answer is slow to be written", extra={"conversation": answer.request.conversation})
 
 
 def search_text(text: str, history: Sequence[MessageRecord]) -> str:

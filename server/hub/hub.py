@@ -120,7 +120,7 @@ class Hub:
             session.reconnect(int(random.uniform(0, spread_s) * 1000))  # noqa: S311 - spreads load, keeps no secret
             if number % RECONNECT_BATCH == RECONNECT_BATCH - 1:
                 await asyncio.sleep(0.05)
-        while time.monotonic() - started < timeout_s and (self._sessions or self.producers.count):
+        while time.monotonic() - started < timeout_s and (self._sessions or self.producers.count):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         for session in tuple(self._sessions):
             session.connection.close(4001)
@@ -170,8 +170,8 @@ class Hub:
         """Store what a dead process had written of an answer."""
         bot = await self.directory.bot(job.bot)
         await conversations.add_answer(
-            self._db, job.tenant, id=job.answer, conversation=job.conversation, text=stream.whole(), reply_to=job.reply_to,
-            author={"kind": "bot", "name": bot.config.name}, status="interrupted", animation=stream.animation,
+            self._db, job.tenant, id=job.answer, conversation=job.conversation, text=stream.whole(),
+            reply_to=job.reply_to, author={"kind": "bot", "name": bot.config.name}, status="interrupted", animation=stream.animation,
             finish_reason="error",
         )  # fmt: skip
 

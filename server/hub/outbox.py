@@ -44,6 +44,11 @@ class Outbox:
         """Queue an ephemeral frame; `droppable` ones go first when the reader is slow."""
         self._add(_Item(text, None, droppable))
 
+    def put_first(self, text: str) -> None:
+        """Queue an answer before everything that waits: an `ack` goes before the event it announces."""
+        self._items.appendleft(_Item(text))
+        self.size += len(text)
+
     def put_event(self, event: Event) -> None:
         """Queue a durable event."""
         self._add(_Item("", event))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from server import errors
 from server.hub.connection import Connection, command_id_of
+from server.hub.events import dumps
 from server.hub.follower import Follower, Place, Wishes
 from server.telemetry import logger
 
@@ -140,7 +141,7 @@ class Session:
         try:
             answer = await self._hub.commands.run(self._speaker, frame)
             if answer is not None:
-                self.connection.send(answer)
+                self.connection.outbox.put_first(dumps(answer))
         finally:
             self._follower.release()
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from server.bot import BotConfig, Limits
+from server.bot import BotConfig
 from server.chat.answer import TurnRequest
 from server.chat.cache import AnswerCache
 from server.chat.insight import Insight
@@ -102,7 +102,13 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 
 async def house_of(
-    db: Database, valkey: Valkey, gateway: Gateway, shelf: Shelf, config: BotConfig, budget: int | None = None
+    db: Database,
+    valkey: Valkey,
+    gateway: Gateway,
+    *,
+    hits: tuple[Hit, ...],
+    config: BotConfig,
+    budget: int | None = None,
 ) -> House:
     telemetry = Telemetry()
     tenant = TenantId(new_id("tenant"))
@@ -111,7 +117,7 @@ async def house_of(
     visitor, _ = await conversations.create_visitor(db, tenant, bot.id)
     conversation = await conversations.create_conversation(db, tenant, bot.id, visitor.id)
     parts = TurnParts(
-        db=db, gateway=gateway, library=shelf, budgets=Budgets(valkey, db),
+        db=db, gateway=gateway, library=Shelf(hits), budgets=Budgets(valkey, db),
         cache=AnswerCache(valkey, Secrets(b"s" * 32)), insight=Insight(), telemetry=telemetry,
     )  # fmt: skip
     return House(db, Turns(parts), telemetry, record, bot, conversation)
@@ -123,7 +129,7 @@ async def ruled(db: Database, valkey: Valkey) -> AsyncIterator[House]:
     async with open_transport() as transport:
         gateway = Gateway(open_targets({}), transport)
         config = BotConfig(greeting="Welcome to the shop!", starters=("How do refunds work?",))
-        yield await house_of(db, valkey, gateway, Shelf((REFUNDS, EXCHANGES)), config)
+        yield await house_of(db, valkey, gateway, hits=(REFUNDS, EXCHANGES), config=config)
 
 
 @pytest.fixture
@@ -131,7 +137,7 @@ async def modelled(db: Database, valkey: Valkey, upstream: Upstream) -> AsyncIte
     """A provider on loopback first, rules behind it."""
     async with open_transport() as transport:
         gateway = Gateway(open_targets({"OPENAI_BASE_URL": upstream.base_url}), transport)
-        yield await house_of(db, valkey, gateway, Shelf((REFUNDS, EXCHANGES)), BotConfig(limits=Limits()))
+        yield await house_of(db, valkey, gateway, hits=(REFUNDS, EXCHANGES), config=BotConfig())
 
 
 def text_of(events: Sequence[Any]) -> str:
@@ -214,7 +220,7 @@ async def test_a_model_reads_history_passages_and_masks(modelled: House, upstrea
     assert "[EMAIL_1]" in sent
     assert "Noted." in sent
     assert "within 30 days of delivery" in sent
-    assert await modelled.stored(events[-1]["messageId"])
+    assert (await modelled.stored(events[-1]["messageId"])).text == text_of(events)
     again = await modelled.take("Where will you write, jane@example.com?")
     assert "cached" not in again[-1]
 
@@ -241,15 +247,8 @@ async def test_a_stop_keeps_the_text_and_closes_the_provider(modelled: House, up
     upstream.script(Behaviour(tokens=500, gap_s=0.02))
     request = await modelled.ask("Tell me a long story")
     events: list[Any] = []
-
-    async def read() -> None:
-        async with aclosing(modelled.turns.take(request)) as stream:
-            async for event in stream:
-                events.append(event)
-
-    task = asyncio.create_task(read())
-    while kinds(events).count("stream_chunk") < 3:
-        await asyncio.sleep(0.01)
+    task = asyncio.create_task(read(modelled, request, events))
+    await until(lambda: kinds(events).count("stream_chunk") >= 3)
     request.stop.request(7)
     task.cancel()
     await task
@@ -276,15 +275,8 @@ async def test_a_shutdown_writes_down_what_there_is(modelled: House, upstream: U
     upstream.script(Behaviour(tokens=500, gap_s=0.02))
     request = await modelled.ask("Tell me a long story")
     events: list[Any] = []
-
-    async def read() -> None:
-        async with aclosing(modelled.turns.take(request)) as stream:
-            async for event in stream:
-                events.append(event)
-
-    task = asyncio.create_task(read())
-    while kinds(events).count("stream_chunk") < 3:
-        await asyncio.sleep(0.01)
+    task = asyncio.create_task(read(modelled, request, events))
+    await until(lambda: kinds(events).count("stream_chunk") >= 3)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -326,7 +318,7 @@ async def test_a_broken_part_ends_in_one_error(ruled: House) -> None:
 async def test_valkey_away_is_a_miss(db: Database) -> None:
     away = Valkey("redis://127.0.0.1:1")
     async with open_transport() as transport:
-        house = await house_of(db, away, Gateway(open_targets({}), transport), Shelf((REFUNDS,)), BotConfig())
+        house = await house_of(db, away, Gateway(open_targets({}), transport), hits=(REFUNDS,), config=BotConfig())
         events = await house.take("How do I get a refund?")
     await away.close()
     assert "30 days" in text_of(events)
@@ -345,7 +337,13 @@ def cues(events: Sequence[Any]) -> list[Any]:
     return [cue for event in events for cue in event.get("cue", [])]
 
 
-async def until(done: Any) -> None:
+async def read(house: House, request: TurnRequest, events: list[Any]) -> None:
+    async with aclosing(house.turns.take(request)) as stream:
+        async for event in stream:
+            events.append(event)  # noqa: PERF401 - what came before a cancellation counts
+
+
+async def until(done: Callable[[], object]) -> None:
     async with asyncio.timeout(5):
-        while not done():
+        while not done():  # noqa: ASYNC110 - there is no event to wait for on the far side
             await asyncio.sleep(0.01)

@@ -59,5 +59,5 @@ export function readable(colour: Rgb, background: Rgb, ratio = 4.5): Rgb {
 /** White or near-black, whichever shows on `accent` (`#rrggbb`); a rough measure that is enough for an icon. */
 export function textOn(accent: string): string {
   const value = Number.parseInt(accent.slice(1), 16);
-  return (value >> 16) * 0.21 + ((value >> 8) & 255) * 0.72 + (value & 255) * 0.07 > 126 ? "#11131c" : "#fff";
+  return (value >> 16) * 4 + ((value >> 8) & 255) * 10 + (value & 255) > 1600 ? "#11131c" : "#fff";
 }

@@ -120,7 +120,10 @@ export class Connection {
 
   private setTimer(name: Timer, ms: number): void {
     clearTimeout(this.timers.get(name));
-    this.timers.set(name, setTimeout(() => this.give({ type: "timer", name }), ms));
+    this.timers.set(
+      name,
+      setTimeout(() => this.give({ type: "timer", name }), ms),
+    );
   }
 
   // Token -------------------------------------------------------------------------------------------------------------
@@ -310,7 +313,11 @@ export function parseFrame(data: unknown): ServerFrame | null {
 /** `event: close` carries {"code":4014,"reason":"token_expired"}: the same facts as a close frame. */
 function closing(data: string): { code: number; reason: string } {
   try {
-    const { code, reason, retryAfterMs } = JSON.parse(data) as { code?: unknown; reason?: unknown; retryAfterMs?: unknown };
+    const { code, reason, retryAfterMs } = JSON.parse(data) as {
+      code?: unknown;
+      reason?: unknown;
+      retryAfterMs?: unknown;
+    };
     return { code: typeof code === "number" ? code : 1006, reason: JSON.stringify({ code: reason, retryAfterMs }) };
   } catch {
     return { code: 1006, reason: "" };

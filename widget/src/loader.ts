@@ -66,7 +66,7 @@ class Instance {
   async #start(): Promise<WidgetConfig> {
     if (!this.#inline && this.options.open !== "true") await idle();
     const config = await this.#fetchConfig();
-    if (this.#destroyed) throw new Error("destroyed");
+    if (this.#destroyed) throw new Error();
     this.#place(config);
     this.state = "ready";
     this.#emit("ready");
@@ -134,7 +134,7 @@ class Instance {
   #load(): Promise<Chat> {
     this.#loading ??= this.#fetchChat().catch((failure: unknown) => {
       this.#loading = null;
-      warn("the chat could not be loaded.");
+      warn("loading failed.");
       this.#emit("error", { code: "load_failed" });
       if (this.#attempts > 1) this.#launcher?.remove();
       throw failure;
@@ -149,7 +149,7 @@ class Instance {
       const again = this.#attempts++ ? `?retry=${this.#attempts}` : "";
       const address = new URL(config.assets.widget, `${this.#base}/`).href + again;
       const module = (await import(/* @vite-ignore */ address)) as ChatModule;
-      if (this.#destroyed) throw new Error("destroyed");
+      if (this.#destroyed) throw new Error();
       this.#chat = module.mount(this.#asHost(config));
       for (const [method, given] of this.#early.splice(0)) ask(this.#chat, method, given);
       return this.#chat;
@@ -317,7 +317,9 @@ function start(base: string, read: (name: keyof Options) => unknown, element: HT
     return null;
   }
   const inline = options.mode === "inline";
-  const same = [...instances].find((one) => !inline && one.options.bot === options.bot && one.options.id === options.id);
+  const same = [...instances].find(
+    (one) => !inline && one.options.bot === options.bot && one.options.id === options.id,
+  );
   if (same) return same;
   const bubbles = [...instances].filter((one) => one.options.mode !== "inline").length;
   const instance = new Instance(base, options, inline || options.offsetX !== undefined ? 0 : bubbles, element);
@@ -335,14 +337,25 @@ function pick(given: unknown[]): Instance | undefined {
   return named ?? [...instances][0];
 }
 
-const METHODS = ["open", "close", "toggle", "show", "hide", "on", "once", "off", "destroy", ...Object.keys(CHAT_METHODS)];
+const METHODS = [
+  "open",
+  "close",
+  "toggle",
+  "show",
+  "hide",
+  "on",
+  "once",
+  "off",
+  "destroy",
+  ...Object.keys(CHAT_METHODS),
+];
 
 function makeApi(base: string): Api {
   const call = (method: string, given: unknown[]): unknown => {
     if (method === "init") return start(base, (name) => (given[0] as Options)[name], (given[1] as HTMLElement) ?? null);
     const instance = pick(given) as unknown as Record<string, (...values: unknown[]) => unknown> | undefined;
     const known = METHODS.includes(method) && instance?.[method];
-    const result = known ? known.apply(instance, given) : Promise.reject(new Error(`Parlour has no ${method} to call here.`));
+    const result = known ? known.apply(instance, given) : Promise.reject(new Error(`no ${method} here`));
     // A page that ignores the promise must not fill its console; one that awaits it still sees the failure.
     if (result instanceof Promise) quietly(result);
     return result;
@@ -353,7 +366,7 @@ function makeApi(base: string): Api {
     instances: { get: () => [...instances] },
     version: { value: __VERSION__ },
     isOpen: { get: () => [...instances].some((one) => one.isOpen) },
-    ready: { get: () => [...instances][0]?.ready },
+    ready: { get: () => pick([])?.ready },
   });
   return api;
 }

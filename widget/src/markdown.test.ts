@@ -16,7 +16,11 @@ describe("what is drawn", () => {
   const table: [string, string, string][] = [
     ["paragraphs", "one\n\ntwo", "<p>one</p><p>two</p>"],
     ["a soft break", "one\ntwo", "<p>one<br>two</p>"],
-    ["strong and em", "a **b** *c* __d__ _e_ ~~f~~", "<p>a <strong>b</strong> <em>c</em> <strong>d</strong> <em>e</em> <del>f</del></p>"],
+    [
+      "strong and em",
+      "a **b** *c* __d__ _e_ ~~f~~",
+      "<p>a <strong>b</strong> <em>c</em> <strong>d</strong> <em>e</em> <del>f</del></p>",
+    ],
     ["nested emphasis", "**a *b***", "<p><strong>a <em>b</em></strong></p>"],
     ["unclosed marks are text", "2 * 3 ** 4 and **x", "<p>2 * 3 ** 4 and **x</p>"],
     ["underscores in words", "snake_case_name", "<p>snake_case_name</p>"],
@@ -27,8 +31,16 @@ describe("what is drawn", () => {
     ["a quote", "> a\n> b\n\nc", "<blockquote><p>a<br>b</p></blockquote><p>c</p>"],
     ["a list", "- a\n- b\n  more", "<ul><li><span>a</span></li><li><span>b<br>more</span></li></ul>"],
     ["a list right after text", "x:\n1. a\n2. b", "<p>x:</p><ol><li><span>a</span></li><li><span>b</span></li></ol>"],
-    ["a numbered list that starts late", "3. a\n4. b", '<ol start="3"><li><span>a</span></li><li><span>b</span></li></ol>'],
-    ["nested lists", "- a\n  - b\n- c", "<ul><li><span>a</span><ul><li><span>b</span></li></ul></li><li><span>c</span></li></ul>"],
+    [
+      "a numbered list that starts late",
+      "3. a\n4. b",
+      '<ol start="3"><li><span>a</span></li><li><span>b</span></li></ol>',
+    ],
+    [
+      "nested lists",
+      "- a\n  - b\n- c",
+      "<ul><li><span>a</span><ul><li><span>b</span></li></ul></li><li><span>c</span></li></ul>",
+    ],
     ["a loose list", "1. a\n\n2. b", "<ol><li><span>a</span></li><li><span>b</span></li></ol>"],
   ];
   it.each(table)("%s", (_name, source, wanted) => expect(draw(source)).toBe(wanted));
@@ -42,7 +54,14 @@ describe("what is drawn", () => {
 
   it("a table", () => {
     draw("| a | b |\n|:--|--:|\n| 1 | **2** |\n| x \\| y |");
-    expect([...root.querySelectorAll("th,td")].map((cell) => cell.textContent)).toEqual(["a", "b", "1", "2", "x | y", ""]);
+    expect([...root.querySelectorAll("th,td")].map((cell) => cell.textContent)).toEqual([
+      "a",
+      "b",
+      "1",
+      "2",
+      "x | y",
+      "",
+    ]);
     expect(root.querySelector("td[data-align=right] strong")?.textContent).toBe("2");
   });
 
@@ -53,7 +72,12 @@ describe("what is drawn", () => {
 
   it("citations are buttons, but not in code, links or escapes", () => {
     draw("Yes [1][2] and [3, 4]. `[5]` [6](https://a.example) x\\[7]");
-    expect([...root.querySelectorAll("button.cite")].map((one) => one.getAttribute("data-n"))).toEqual(["1", "2", "3", "4"]);
+    expect([...root.querySelectorAll("button.cite")].map((one) => one.getAttribute("data-n"))).toEqual([
+      "1",
+      "2",
+      "3",
+      "4",
+    ]);
     expect(root.querySelector("a")?.textContent).toBe("6");
   });
 
@@ -120,16 +144,66 @@ function* numbers(seed: number): Generator<number> {
 }
 
 const PIECES = [
-  "word ", "**", "*", "_", "__", "~~", "`", "```", "```js\n", "\n", "\n\n", "\r\n", "- ", "-", "1. ", "2", "2.", ". ", "# ", "#",
-  "> ", "|", "| a | b |\n", "|---|---|\n", "---", "[", "]", "(", ")", "[1]", "[2, 3]", "https://a.example/x", "](https://b.example)",
-  "![", "\\", "<b>", "&amp;", "  ", "    ", "\t", "ü", "😀", ":", "!", "[x] ", "* ", "+ ", "\r", "mailto:", "~~~\n",
+  "word ",
+  "**",
+  "*",
+  "_",
+  "__",
+  "~~",
+  "`",
+  "```",
+  "```js\n",
+  "\n",
+  "\n\n",
+  "\r\n",
+  "- ",
+  "-",
+  "1. ",
+  "2",
+  "2.",
+  ". ",
+  "# ",
+  "#",
+  "> ",
+  "|",
+  "| a | b |\n",
+  "|---|---|\n",
+  "---",
+  "[",
+  "]",
+  "(",
+  ")",
+  "[1]",
+  "[2, 3]",
+  "https://a.example/x",
+  "](https://b.example)",
+  "![",
+  "\\",
+  "<b>",
+  "&amp;",
+  "  ",
+  "    ",
+  "\t",
+  "ü",
+  "😀",
+  ":",
+  "!",
+  "[x] ",
+  "* ",
+  "+ ",
+  "\r",
+  "mailto:",
+  "~~~\n",
 ];
 
 describe("any split of a document equals the whole", () => {
   it.each(Array.from({ length: 300 }, (_, seed) => seed))("document %i", (seed) => {
     const random = numbers(seed + 1);
     const next = () => random.next().value as number;
-    const source = Array.from({ length: 5 + Math.floor(next() * 40) }, () => PIECES[Math.floor(next() * PIECES.length)]).join("");
+    const source = Array.from(
+      { length: 5 + Math.floor(next() * 40) },
+      () => PIECES[Math.floor(next() * PIECES.length)],
+    ).join("");
     const whole = draw(source);
     const streamed = document.createElement("div");
     const view = new MarkdownView(streamed);
@@ -144,11 +218,37 @@ describe("any split of a document equals the whole", () => {
 });
 
 const URLS = [
-  "javascript:alert(1)", "JaVaScRiPt:alert(1)", " javascript:alert(1)", "java\tscript:alert(1)", "java\nscript:alert(1)",
-  "\u0001javascript:alert(1)", "data:text/html,<script>alert(1)</script>", "vbscript:x", "file:///etc/passwd", "http://a.example",
-  "//a.example", "/x", "blob:https://a.example/1", "https:javascript:alert(1)", "https://", "https:\\\\a.example", "https://user@a.example",
-  "https://a.example\u202e", "mailto:", "mailto:x", "tel:abc", "tel:javascript:1", "ftp://a.example", "intent://a", "ws://a", "view-source:x",
-  "javascript&colon;alert(1)", "&#106;avascript:alert(1)", "%6aavascript:alert(1)", "x:y", "",
+  "javascript:alert(1)",
+  "JaVaScRiPt:alert(1)",
+  " javascript:alert(1)",
+  "java\tscript:alert(1)",
+  "java\nscript:alert(1)",
+  "\u0001javascript:alert(1)",
+  "data:text/html,<script>alert(1)</script>",
+  "vbscript:x",
+  "file:///etc/passwd",
+  "http://a.example",
+  "//a.example",
+  "/x",
+  "blob:https://a.example/1",
+  "https:javascript:alert(1)",
+  "https://",
+  "https:\\\\a.example",
+  "https://user@a.example",
+  "https://a.example\u202e",
+  "mailto:",
+  "mailto:x",
+  "tel:abc",
+  "tel:javascript:1",
+  "ftp://a.example",
+  "intent://a",
+  "ws://a",
+  "view-source:x",
+  "javascript&colon;alert(1)",
+  "&#106;avascript:alert(1)",
+  "%6aavascript:alert(1)",
+  "x:y",
+  "",
 ];
 const WRAPS: ((url: string) => string)[] = [
   (url) => `[x](${url})`,
@@ -158,14 +258,37 @@ const WRAPS: ((url: string) => string)[] = [
   (url) => `[x](<${url}>)`,
 ];
 const MARKUP = [
-  "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg/onload=alert(1)>", "<iframe srcdoc='<script>'>", "<a href=javascript:1>x</a>",
-  "`<img src=x onerror=1>`", "**<script>x</script>**", "| <script> |\n|---|\n| <img onerror=1> |", "# <svg onload=1>", "> <iframe>",
-  '[x](https://a.example "onmouseover=alert(1)")', '[x](https://a.example"onmouseover="alert(1))', "[<img onerror=1>](https://a.example)",
-  "```<script>\n<img src=x onerror=1>\n```", "<!--<img src=--><img src=x onerror=1>-->", "<math><mtext></p><style><img onerror=1>", "<form action=x><input>",
-  "<style>*{color:red}</style>", "<base href=https://evil.example>", "<link rel=stylesheet href=x>", "<meta http-equiv=refresh>", "&lt;script&gt;",
+  "<script>alert(1)</script>",
+  "<img src=x onerror=alert(1)>",
+  "<svg/onload=alert(1)>",
+  "<iframe srcdoc='<script>'>",
+  "<a href=javascript:1>x</a>",
+  "`<img src=x onerror=1>`",
+  "**<script>x</script>**",
+  "| <script> |\n|---|\n| <img onerror=1> |",
+  "# <svg onload=1>",
+  "> <iframe>",
+  '[x](https://a.example "onmouseover=alert(1)")',
+  '[x](https://a.example"onmouseover="alert(1))',
+  "[<img onerror=1>](https://a.example)",
+  "```<script>\n<img src=x onerror=1>\n```",
+  "<!--<img src=--><img src=x onerror=1>-->",
+  "<math><mtext></p><style><img onerror=1>",
+  "<form action=x><input>",
+  "<style>*{color:red}</style>",
+  "<base href=https://evil.example>",
+  "<link rel=stylesheet href=x>",
+  "<meta http-equiv=refresh>",
+  "&lt;script&gt;",
 ];
-const ALLOWED = new Set("p h3 h4 h5 h6 pre code blockquote ul ol li table thead tbody tr th td hr br strong em del a button span div".split(" "));
-const ATTRIBUTES = new Set("href target rel class data-n data-language data-align aria-label aria-hidden type tabindex start".split(" "));
+const ALLOWED = new Set(
+  "p h3 h4 h5 h6 pre code blockquote ul ol li table thead tbody tr th td hr br strong em del a button span div".split(
+    " ",
+  ),
+);
+const ATTRIBUTES = new Set(
+  "href target rel class data-n data-language data-align aria-label aria-hidden type tabindex start".split(" "),
+);
 
 describe("payloads are inert", () => {
   const payloads = [...URLS.flatMap((url) => WRAPS.map((wrap) => wrap(url))), ...MARKUP];
@@ -183,7 +306,8 @@ describe("payloads are inert", () => {
 
   it("addresses", () => {
     for (const url of URLS) expect(safeUrl(url), url).toBeNull();
-    for (const url of ["https://a.example", "HTTPS://a.example/x#y", "mailto:a@b.example", "tel:+49-30"]) expect(safeUrl(url)).toBe(url);
+    for (const url of ["https://a.example", "HTTPS://a.example/x#y", "mailto:a@b.example", "tel:+49-30"])
+      expect(safeUrl(url)).toBe(url);
   });
 
   it("hostile depth and length come to an end", () => {

@@ -25,7 +25,11 @@ type BlockBody =
   | { readonly kind: "code"; readonly language: string; readonly text: string }
   | { readonly kind: "quote"; readonly blocks: readonly Block[] }
   | { readonly kind: "list"; readonly ordered: boolean; readonly start: number; readonly items: readonly ListItem[] }
-  | { readonly kind: "table"; readonly align: readonly Align[]; readonly rows: readonly (readonly (readonly Inline[])[])[] }
+  | {
+      readonly kind: "table";
+      readonly align: readonly Align[];
+      readonly rows: readonly (readonly (readonly Inline[])[])[];
+    }
   | { readonly kind: "rule" };
 
 /** A block and where its source begins, counted from the start of what was parsed. */
@@ -112,7 +116,8 @@ function codeBlock(lines: readonly Line[], at: number, fence: RegExpExecArray): 
 function quoteBlock(lines: readonly Line[], at: number, open: boolean, depth: number): [BlockBody, number] {
   const inner: Line[] = [];
   let next = at;
-  while (next < lines.length && QUOTE.test((lines[next] as Line).text)) inner.push(without(lines[next++] as Line, QUOTE));
+  while (next < lines.length && QUOTE.test((lines[next] as Line).text))
+    inner.push(without(lines[next++] as Line, QUOTE));
   return [{ kind: "quote", blocks: blocks(inner, open && next === lines.length, depth + 1) }, next];
 }
 
@@ -159,13 +164,7 @@ function skipBlankBefore(lines: readonly Line[], at: number, belongs: (text: str
   return next < lines.length && belongs((lines[next] as Line).text) ? next : at;
 }
 
-function listItem(
-  lines: readonly Line[],
-  at: number,
-  found: Marker,
-  open: boolean,
-  depth: number,
-): [ListItem, number] {
+function listItem(lines: readonly Line[], at: number, found: Marker, open: boolean, depth: number): [ListItem, number] {
   const head = lines[at] as Line;
   const inner: Line[] = [{ text: head.text.slice(found.width), start: head.start + found.width }];
   let next = at + 1;
@@ -195,15 +194,21 @@ function startsBlock(text: string): boolean {
 
 function isTable(lines: readonly Line[], at: number): boolean {
   const head = lines[at]?.text ?? "";
-  const rule = lines[at + 1]?.text;
-  return head.includes("|") && rule !== undefined && rule.includes("-") && TABLE_RULE.test(rule) && (rule.includes("|") || cells(head).length === 1);
+  const rule = lines[at + 1]?.text ?? "";
+  return (
+    head.includes("|") &&
+    rule.includes("-") &&
+    TABLE_RULE.test(rule) &&
+    (rule.includes("|") || cells(head).length === 1)
+  );
 }
 
 function tableBlock(lines: readonly Line[], at: number, open: boolean): [BlockBody, number] {
   const align = cells((lines[at + 1] as Line).text).map(alignment);
   const rows = [cells((lines[at] as Line).text)];
   let next = at + 2;
-  while (next < lines.length && (lines[next] as Line).text.includes("|")) rows.push(cells((lines[next++] as Line).text));
+  while (next < lines.length && (lines[next] as Line).text.includes("|"))
+    rows.push(cells((lines[next++] as Line).text));
   const last = open && next === lines.length ? rows.length - 1 : -1;
   const width = rows[0]?.length ?? 0;
   const drawn = rows.map((row, i) => Array.from({ length: width }, (_, j) => inline(row[j] ?? "", i === last)));
@@ -211,7 +216,10 @@ function tableBlock(lines: readonly Line[], at: number, open: boolean): [BlockBo
 }
 
 function cells(text: string): string[] {
-  const trimmed = text.trim().replace(/^\|/, "").replace(/(^|[^\\])\|$/, "$1");
+  const trimmed = text
+    .trim()
+    .replace(/^\|/, "")
+    .replace(/(^|[^\\])\|$/, "$1");
   return trimmed.split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll("\\|", "|"));
 }
 
@@ -334,8 +342,13 @@ function link(rest: string, at: number, open: boolean, depth: number): Found | n
   if (close < 0) return null;
   const label = rest.slice(1, close);
   if (rest[close + 1] !== "(") return null;
-  const target = /^\(\s*<?([^\s<>()]*(?:\([^\s<>()]*\)[^\s<>()]*)*)>?(?:\s+(?:"[^"]*"|'[^']*'))?\s*\)/.exec(rest.slice(close + 1));
-  if (!target) return open && !rest.slice(close).includes(")") ? { parts: inline(label, true, depth + 1), next: at + rest.length } : null;
+  const target = /^\(\s*<?([^\s<>()]*(?:\([^\s<>()]*\)[^\s<>()]*)*)>?(?:\s+(?:"[^"]*"|'[^']*'))?\s*\)/.exec(
+    rest.slice(close + 1),
+  );
+  if (!target)
+    return open && !rest.slice(close).includes(")")
+      ? { parts: inline(label, true, depth + 1), next: at + rest.length }
+      : null;
   const children = inline(label, false, depth + 1);
   const url = safeUrl(target[1] ?? "");
   const parts: Inline[] = url ? [{ kind: "link", url, children: children.map(unlinked) }] : children;
@@ -387,7 +400,12 @@ function emphasis(text: string, at: number, open: boolean, depth: number): Found
     if (close < 0 && !open) continue;
     const inside = text.slice(at + mark.length, close < 0 ? undefined : close);
     const next = close < 0 ? text.length : close + mark.length;
-    return { parts: [{ kind, children: inline(close < 0 ? inside.replace(/[*_~]$/, "") : inside, open && close < 0, depth + 1) }], next };
+    return {
+      parts: [
+        { kind, children: inline(close < 0 ? inside.replace(/[*_~]$/, "") : inside, open && close < 0, depth + 1) },
+      ],
+      next,
+    };
   }
   // A mark that opens nothing is text, the whole run of it at once.
   const run = /^(\*+|_+|~+)/.exec(text.slice(at))?.[0] ?? "";
@@ -498,7 +516,9 @@ function drawBlock(block: Block): Wanted {
       // The page owns its own outline: chat headings start low.
       return el(`h${Math.min(6, block.level + 2)}`, drawInline(block.children));
     case "code":
-      return el("pre", [el("code", [block.text], block.language ? { "data-language": block.language } : {})], { tabindex: "0" });
+      return el("pre", [el("code", [block.text], block.language ? { "data-language": block.language } : {})], {
+        tabindex: "0",
+      });
     case "quote":
       return el("blockquote", block.blocks.map(drawBlock));
     case "list":
@@ -528,12 +548,27 @@ function drawItem(item: ListItem): Wanted {
 
 function drawTable(block: Block & { kind: "table" }): Wanted {
   const row = (cellsOf: readonly (readonly Inline[])[], tag: string) =>
-    el("tr", cellsOf.map((cell, i) => el(tag, drawInline(cell), block.align[i] ? { "data-align": block.align[i] } : {})));
+    el(
+      "tr",
+      cellsOf.map((cell, i) => el(tag, drawInline(cell), block.align[i] ? { "data-align": block.align[i] } : {})),
+    );
   const [head = [], ...body] = block.rows;
-  return el("div", [el("table", [el("thead", [row(head, "th")]), el("tbody", body.map((one) => row(one, "td")))])], {
-    class: "table",
-    tabindex: "0",
-  });
+  return el(
+    "div",
+    [
+      el("table", [
+        el("thead", [row(head, "th")]),
+        el(
+          "tbody",
+          body.map((one) => row(one, "td")),
+        ),
+      ]),
+    ],
+    {
+      class: "table",
+      tabindex: "0",
+    },
+  );
 }
 
 function drawInline(parts: readonly Inline[]): (Wanted | string)[] {
@@ -546,7 +581,12 @@ function drawInline(parts: readonly Inline[]): (Wanted | string)[] {
       case "break":
         return el("br", []);
       case "cite":
-        return el("button", [String(part.n)], { type: "button", class: "cite", "data-n": String(part.n), "aria-label": `[${part.n}]` });
+        return el("button", [String(part.n)], {
+          type: "button",
+          class: "cite",
+          "data-n": String(part.n),
+          "aria-label": `[${part.n}]`,
+        });
       case "link":
         return el("a", drawInline(part.children), {
           href: part.url,

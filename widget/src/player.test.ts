@@ -5,7 +5,10 @@ import type { ServerFrame } from "./protocol";
 class Stage implements Actor {
   readonly log: string[] = [];
   begin = (id: string) => void this.log.push(`begin ${id}`);
-  cue: Actor["cue"] = (cues) => void this.log.push(...cues.map((cue) => (cue.cancel ? `cancel ${cue.cancel}` : `cue ${cue.state}@${cue.at?.char ?? "now"}`)));
+  cue: Actor["cue"] = (cues) =>
+    void this.log.push(
+      ...cues.map((cue) => (cue.cancel ? `cancel ${cue.cancel}` : `cue ${cue.state}@${cue.at?.char ?? "now"}`)),
+    );
   animate = (name: string) => void this.log.push(`animate ${name}`);
   reveal = (chars: number, piece: string) => void this.log.push(`reveal ${chars} ${piece}`);
   end = () => void this.log.push("end");
@@ -40,10 +43,29 @@ class Frames implements Clock {
   }
 }
 
-const start: ServerFrame = { type: "stream_start", streamId: "s1", chatbotId: "b", messageId: "m", replyTo: "q", attempt: 1, animation: "thinking" };
-const chunk = (text: string, more: object = {}): ServerFrame => ({ type: "stream_chunk", streamId: "s1", chunk: text, ...more });
+const start: ServerFrame = {
+  type: "stream_start",
+  streamId: "s1",
+  chatbotId: "b",
+  messageId: "m",
+  replyTo: "q",
+  attempt: 1,
+  animation: "thinking",
+};
+const chunk = (text: string, more: object = {}): ServerFrame => ({
+  type: "stream_chunk",
+  streamId: "s1",
+  chunk: text,
+  ...more,
+});
 const complete = (finishReason: "stop" | "cancelled"): ServerFrame => ({
-  type: "stream_complete", streamId: "s1", messageId: "m", sentiment: "neutral", animation: "idle", finishReason, chars: 5,
+  type: "stream_complete",
+  streamId: "s1",
+  messageId: "m",
+  sentiment: "neutral",
+  animation: "idle",
+  finishReason,
+  chars: 5,
 });
 
 let stage: Stage;
@@ -54,7 +76,11 @@ beforeEach(() => {
   stage = new Stage();
   frames = new Frames();
   cues = [];
-  player = new Player(() => false, (name) => cues.push(name), frames);
+  player = new Player(
+    () => false,
+    (name) => cues.push(name),
+    frames,
+  );
   player.cast(stage);
 });
 
@@ -65,7 +91,9 @@ describe("playing an answer", () => {
     player.take(chunk("there"), "Hello there");
     player.take(complete("stop"), "Hello there");
     frames.run();
-    const pieces = stage.log.filter((line) => line.startsWith("reveal")).map((line) => line.replace(/^reveal \d+ /, ""));
+    const pieces = stage.log
+      .filter((line) => line.startsWith("reveal"))
+      .map((line) => line.replace(/^reveal \d+ /, ""));
     expect(pieces.join("")).toBe("Hello there");
     expect(stage.log.at(-1)).toBe("end");
     expect(player.shown.value).toEqual({ streamId: "s1", chars: 11, done: true });
@@ -91,7 +119,15 @@ describe("playing an answer", () => {
 
   it("takes text and its cues back", () => {
     player.take(start, "");
-    player.take(chunk("abcdef", { cue: [{ id: "c1", state: "happy", at: { char: 5 } }, { id: "c2", state: "nod", at: { char: 1 } }] }), "abcdef");
+    player.take(
+      chunk("abcdef", {
+        cue: [
+          { id: "c1", state: "happy", at: { char: 5 } },
+          { id: "c2", state: "nod", at: { char: 1 } },
+        ],
+      }),
+      "abcdef",
+    );
     frames.run();
     player.take({ type: "stream_reset", streamId: "s1", reason: "failover", keepChars: 3 }, "abc");
     frames.run();
@@ -110,7 +146,17 @@ describe("playing an answer", () => {
   });
 
   it("what was missed is there at once, what follows is revealed", () => {
-    player.take({ type: "stream_snapshot", streamId: "s1", messageId: "m", replyTo: "q", text: "x".repeat(200), animation: "talk_calm" }, "x".repeat(200));
+    player.take(
+      {
+        type: "stream_snapshot",
+        streamId: "s1",
+        messageId: "m",
+        replyTo: "q",
+        text: "x".repeat(200),
+        animation: "talk_calm",
+      },
+      "x".repeat(200),
+    );
     frames.run(1);
     expect(player.shown.value?.chars).toBeLessThanOrEqual(200);
     player.take(chunk("y".repeat(50)), "x".repeat(200) + "y".repeat(50));
@@ -120,7 +166,15 @@ describe("playing an answer", () => {
 
   it("hands the role over in mid-answer without playing what is past", () => {
     player.take(start, "");
-    player.take(chunk("abcdef", { cue: [{ id: "c1", state: "nod", at: { char: 0 } }, { id: "c2", state: "happy", at: { char: 400 } }] }), "abcdef");
+    player.take(
+      chunk("abcdef", {
+        cue: [
+          { id: "c1", state: "nod", at: { char: 0 } },
+          { id: "c2", state: "happy", at: { char: 400 } },
+        ],
+      }),
+      "abcdef",
+    );
     frames.run();
     const next = new Stage();
     player.cast(next);

@@ -16,6 +16,7 @@ export interface Actor {
   reveal(chars: number, piece: string): void;
   end(): void;
   listen(on: boolean): void;
+  /** Where the pointer is, each axis -1..1 from the middle of the stage, y upward. */
   look(x: number, y: number): void;
   pause(): void;
   resume(): void;

@@ -3,15 +3,37 @@ import type { ServerFrame } from "./protocol";
 import * as session from "./session";
 import { admit, type Effect, type Input, makeId, Session, type Timer, type Token } from "./session";
 
-const LIMITS = { maxMessageBytes: 65536, maxMessageChars: 4000, messagesPerMinute: 20, whileAnswering: "queue" as const };
+const LIMITS = {
+  maxMessageBytes: 65536,
+  maxMessageChars: 4000,
+  messagesPerMinute: 20,
+  whileAnswering: "queue" as const,
+};
 
 function welcome(seq: number, resumed: boolean, more: object = {}): ServerFrame {
   return {
-    type: "welcome", v: 1, connectionId: "c1", conversationId: "conv_1", epoch: "e1", seq, resumed, heartbeatMs: 25_000,
-    authExpiresAt: "2026-11-21T10:15:00Z", limits: LIMITS, features: [], bot: { name: "Nova", version: 1 }, ...more,
+    type: "welcome",
+    v: 1,
+    connectionId: "c1",
+    conversationId: "conv_1",
+    epoch: "e1",
+    seq,
+    resumed,
+    heartbeatMs: 25_000,
+    authExpiresAt: "2026-11-21T10:15:00Z",
+    limits: LIMITS,
+    features: [],
+    bot: { name: "Nova", version: 1 },
+    ...more,
   };
 }
-const chunk = (seq: number, more: object = {}): ServerFrame => ({ type: "stream_chunk", streamId: "s_1", chunk: "x", seq, ...more });
+const chunk = (seq: number, more: object = {}): ServerFrame => ({
+  type: "stream_chunk",
+  streamId: "s_1",
+  chunk: "x",
+  seq,
+  ...more,
+});
 const message = (id: string) => ({ type: "message" as const, id, text: "hi" });
 
 class Rig {
@@ -20,7 +42,10 @@ class Rig {
   readonly session: Session;
   readonly timers = new Map<Timer, number>();
   constructor(random = 0.5) {
-    this.session = new Session(() => ({ version: "1", locale: "en", page: "https://shop.example/" }), () => random);
+    this.session = new Session(
+      () => ({ version: "1", locale: "en", page: "https://shop.example/" }),
+      () => random,
+    );
   }
   give(input: Input): Effect[] {
     this.last = this.session.handle(input, this.now);
@@ -37,7 +62,12 @@ class Rig {
   }
   token(more: Partial<Token> = {}): Effect[] {
     const token: Token = {
-      token: "t1", expiresAt: this.now + 900_000, conversationId: "conv_1", websocketUrl: "wss://x/ws", eventsUrl: "https://x/events", ...more,
+      token: "t1",
+      expiresAt: this.now + 900_000,
+      conversationId: "conv_1",
+      websocketUrl: "wss://x/ws",
+      eventsUrl: "https://x/events",
+      ...more,
     };
     return this.give({ type: "token", token });
   }
@@ -103,7 +133,14 @@ describe("connecting", () => {
     rig.token();
     expect(rig.of("open")[0]).toMatchObject({ via: "socket", position: null });
     rig.open();
-    expect(rig.of("send")[0]?.frame).toMatchObject({ type: "hello", v: 1, token: "t1", conversationId: "conv_1", history: 30, caps: { cues: true } });
+    expect(rig.of("send")[0]?.frame).toMatchObject({
+      type: "hello",
+      v: 1,
+      token: "t1",
+      conversationId: "conv_1",
+      history: 30,
+      caps: { cues: true },
+    });
     rig.frame(welcome(10, false));
     expect(rig.state()).toBe("online");
   });
@@ -277,7 +314,15 @@ describe("the log", () => {
   it("starts from the server's position when it cannot resume, also on a living socket", () => {
     const rig = new Rig().live(10);
     rig.frame(welcome(50, false, { epoch: "e2" }));
-    rig.frame({ type: "stream_snapshot", streamId: "s_1", messageId: "m1", replyTo: "m0", text: "abc", animation: "idle", seq: 50 });
+    rig.frame({
+      type: "stream_snapshot",
+      streamId: "s_1",
+      messageId: "m1",
+      replyTo: "m0",
+      text: "abc",
+      animation: "idle",
+      seq: 50,
+    });
     expect(rig.delivered()).toEqual([50]);
     rig.frame(chunk(51));
     expect(rig.delivered()).toEqual([51]);
@@ -355,14 +400,13 @@ describe("commands", () => {
 });
 
 describe("close codes (protocol 8)", () => {
-  it.each([1001, 1006, 1012, 1002, 1003, 1007, 1008, 1009, 4000, 4001, 4002, 4008, 4010, 4012, 4408, 4013, 4029, 4014, 4321])(
-    "%i comes back",
-    (code) => {
-      const rig = new Rig().live();
-      rig.close(code);
-      expect(rig.state()).toBe("waiting");
-    },
-  );
+  it.each([
+    1001, 1006, 1012, 1002, 1003, 1007, 1008, 1009, 4000, 4001, 4002, 4008, 4010, 4012, 4408, 4013, 4029, 4014, 4321,
+  ])("%i comes back", (code) => {
+    const rig = new Rig().live();
+    rig.close(code);
+    expect(rig.state()).toBe("waiting");
+  });
   it.each([4501, 4503, 4504, 4507, 4508, 4509, 4777])("%i stops", (code) => {
     const rig = new Rig().live();
     rig.close(code, '{"code":"abuse"}');

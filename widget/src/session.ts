@@ -41,7 +41,13 @@ export type Input =
 
 export type Effect =
   | { readonly type: "fetch_token"; readonly newConversation: boolean; readonly forgetVisitor: boolean }
-  | { readonly type: "open"; readonly link: number; readonly via: Via; readonly token: Token; readonly position: Position | null }
+  | {
+      readonly type: "open";
+      readonly link: number;
+      readonly via: Via;
+      readonly token: Token;
+      readonly position: Position | null;
+    }
   | { readonly type: "send"; readonly link: number; readonly frame: ClientFrame }
   | { readonly type: "close"; readonly link: number; readonly code: number }
   | { readonly type: "timer"; readonly name: Timer; readonly ms: number }
@@ -79,14 +85,26 @@ const SOCKET_FAILURES_BEFORE_EVENTS = 2;
 const NORMAL = 1000;
 const NO_PONG = 4012;
 
-const RESENT = new Set(["message", "edit", "regenerate", "feedback", "tool_result", "handover_request", "history", "stop"]);
+const RESENT = new Set([
+  "message",
+  "edit",
+  "regenerate",
+  "feedback",
+  "tool_result",
+  "handover_request",
+  "history",
+  "stop",
+]);
 /** Close codes after which the newest command is taken as the cause and not sent again. */
 const CAUSED_BY_COMMAND = new Set([1002, 1003, 1007, 1008, 1009]);
 
 export type Verdict = "apply" | "duplicate" | "gap";
 
 /** Protocol 5: what to do with a numbered frame when the last applied one was `last`. */
-export function admit(last: number, frame: { readonly type: string; readonly seq: number; readonly from?: number }): Verdict {
+export function admit(
+  last: number,
+  frame: { readonly type: string; readonly seq: number; readonly from?: number },
+): Verdict {
   if (frame.type === "stream_snapshot" && frame.seq === last) return "apply";
   if (frame.seq <= last) return "duplicate";
   return (frame.from ?? frame.seq) <= last + 1 ? "apply" : "gap";
@@ -186,7 +204,10 @@ export class Session {
 
   private enter(state: State, code?: string): void {
     this.state = state;
-    this.do({ type: "status", status: code ? { state, attempt: this.attempt, code } : { state, attempt: this.attempt } });
+    this.do({
+      type: "status",
+      status: code ? { state, attempt: this.attempt, code } : { state, attempt: this.attempt },
+    });
   }
 
   // Connecting --------------------------------------------------------------------------------------------------------
@@ -328,7 +349,10 @@ export class Session {
     if (!cause) return;
     this.outbox.delete(this.lastSent);
     const name = code === 1009 ? "too_long" : "bad_message";
-    this.do({ type: "deliver", frame: { type: "error", id: this.lastSent, code: name, message: "", retryable: false } });
+    this.do({
+      type: "deliver",
+      frame: { type: "error", id: this.lastSent, code: name, message: "", retryable: false },
+    });
   }
 
   private wait(atLeastMs = 0): void {
@@ -540,7 +564,10 @@ export class Session {
 function parseReason(reason: string): { code: string; retryAfterMs: number } {
   try {
     const { code, retryAfterMs } = JSON.parse(reason) as { code?: unknown; retryAfterMs?: unknown };
-    return { code: typeof code === "string" ? code : "", retryAfterMs: typeof retryAfterMs === "number" ? retryAfterMs : 0 };
+    return {
+      code: typeof code === "string" ? code : "",
+      retryAfterMs: typeof retryAfterMs === "number" ? retryAfterMs : 0,
+    };
   } catch {
     return { code: "", retryAfterMs: 0 };
   }

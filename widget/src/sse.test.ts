@@ -1,7 +1,8 @@
 import { expect, it } from "vitest";
 import { EventParser } from "./sse";
 
-const STREAM = 'retry: 1000\n\n: ping\n\nid: e:1\nevent: ack\ndata: {"a":1}\r\n\r\ndata: one\ndata: two\n\nevent: close\rdata:{}\r\r';
+const STREAM =
+  'retry: 1000\n\n: ping\n\nid: e:1\nevent: ack\ndata: {"a":1}\r\n\r\ndata: one\ndata: two\n\nevent: close\rdata:{}\r\r';
 
 it("reads events, whatever the pieces", () => {
   for (const size of [1, 2, 3, 7, 1000]) {

@@ -6,26 +6,76 @@ const play = (inputs: (ServerFrame | LocalAction)[], from: ChatState = EMPTY) =>
 const texts = (state: ChatState) => state.messages.map((one) => one.text);
 const deliveries = (state: ChatState) => state.messages.map((one) => one.delivery);
 
-const send = (id: string, text = id): LocalAction => ({ type: "local_send", id, text, createdAt: "2026-11-21T10:00:00Z" });
+const send = (id: string, text = id): LocalAction => ({
+  type: "local_send",
+  id,
+  text,
+  createdAt: "2026-11-21T10:00:00Z",
+});
 const said = (messageId: string, text: string, clientId?: string): ServerFrame => ({
-  type: "message", messageId, role: "user", text, author: { kind: "visitor" }, ...(clientId ? { clientId } : {}),
+  type: "message",
+  messageId,
+  role: "user",
+  text,
+  author: { kind: "visitor" },
+  ...(clientId ? { clientId } : {}),
 });
 const start = (streamId: string, messageId: string, more: object = {}): ServerFrame => ({
-  type: "stream_start", streamId, chatbotId: "b", messageId, replyTo: "m1", attempt: 1, animation: "thinking", ...more,
+  type: "stream_start",
+  streamId,
+  chatbotId: "b",
+  messageId,
+  replyTo: "m1",
+  attempt: 1,
+  animation: "thinking",
+  ...more,
 });
-const chunk = (streamId: string, text: string, more: object = {}): ServerFrame => ({ type: "stream_chunk", streamId, chunk: text, ...more });
+const chunk = (streamId: string, text: string, more: object = {}): ServerFrame => ({
+  type: "stream_chunk",
+  streamId,
+  chunk: text,
+  ...more,
+});
 const complete = (streamId: string, messageId: string, chars: number, more: object = {}): ServerFrame => ({
-  type: "stream_complete", streamId, messageId, sentiment: "neutral", animation: "idle", finishReason: "stop", chars, ...more,
+  type: "stream_complete",
+  streamId,
+  messageId,
+  sentiment: "neutral",
+  animation: "idle",
+  finishReason: "stop",
+  chars,
+  ...more,
 });
 const welcome = (resumed: boolean): ServerFrame => ({
-  type: "welcome", v: 1, connectionId: "c", conversationId: "conv", epoch: "e", seq: 1, resumed, heartbeatMs: 25_000, authExpiresAt: "",
-  limits: { maxMessageBytes: 1, maxMessageChars: 2, messagesPerMinute: 3, whileAnswering: "queue" }, features: ["cues"], bot: { name: "Nova", version: 1 },
+  type: "welcome",
+  v: 1,
+  connectionId: "c",
+  conversationId: "conv",
+  epoch: "e",
+  seq: 1,
+  resumed,
+  heartbeatMs: 25_000,
+  authExpiresAt: "",
+  limits: { maxMessageBytes: 1, maxMessageChars: 2, messagesPerMinute: 3, whileAnswering: "queue" },
+  features: ["cues"],
+  bot: { name: "Nova", version: 1 },
 });
 const kept = (messageId: string, text: string, more: Partial<HistoryMessage> = {}): HistoryMessage => ({
-  messageId, role: "assistant", text, author: { kind: "bot" }, createdAt: "2026-11-21T09:00:00Z", status: "complete", ...more,
+  messageId,
+  role: "assistant",
+  text,
+  author: { kind: "bot" },
+  createdAt: "2026-11-21T09:00:00Z",
+  status: "complete",
+  ...more,
 });
 const snapshot = (streamId: string, messageId: string, text: string): ServerFrame => ({
-  type: "stream_snapshot", streamId, messageId, replyTo: "m1", text, animation: "talk_calm",
+  type: "stream_snapshot",
+  streamId,
+  messageId,
+  replyTo: "m1",
+  text,
+  animation: "talk_calm",
 });
 
 describe("a visitor's message", () => {
@@ -36,7 +86,11 @@ describe("a visitor's message", () => {
   });
 
   it("may be in the log before its acknowledgement, which then changes nothing", () => {
-    const state = play([send("k1"), said("m1", "k1", "k1"), { type: "ack", id: "k1", messageId: "m1", duplicate: true }]);
+    const state = play([
+      send("k1"),
+      said("m1", "k1", "k1"),
+      { type: "ack", id: "k1", messageId: "m1", duplicate: true },
+    ]);
     expect(deliveries(state)).toEqual(["sent"]);
   });
 
@@ -48,7 +102,10 @@ describe("a visitor's message", () => {
   });
 
   it("failed, tried again, discarded", () => {
-    let state = play([send("k1"), { type: "error", id: "k1", code: "rate_limited", message: "", retryable: true, retryAfterMs: 5 }]);
+    let state = play([
+      send("k1"),
+      { type: "error", id: "k1", code: "rate_limited", message: "", retryable: true, retryAfterMs: 5 },
+    ]);
     expect(state.messages[0]).toMatchObject({ delivery: "failed", error: { code: "rate_limited", retryAfterMs: 5 } });
     state = play([{ type: "local_retry", id: "k1" }], state);
     expect(state.messages[0]).toMatchObject({ delivery: "sending" });
@@ -72,12 +129,18 @@ describe("a visitor's message", () => {
 describe("an answer", () => {
   it("grows and completes with its sources", () => {
     const state = play([
-      said("m1", "q"), start("s1", "m2"),
-      { type: "source", streamId: "s1", n: 2, title: "B", handle: "h2" }, { type: "source", streamId: "s1", n: 1, title: "A", handle: "h1", place: "p. 3", seq: 9 },
-      chunk("s1", "Hello"), chunk("s1", " there"),
+      said("m1", "q"),
+      start("s1", "m2"),
+      { type: "source", streamId: "s1", n: 2, title: "B", handle: "h2" },
+      { type: "source", streamId: "s1", n: 1, title: "A", handle: "h1", place: "p. 3", seq: 9 },
+      chunk("s1", "Hello"),
+      chunk("s1", " there"),
     ]);
     expect(state.messages[1]).toMatchObject({ text: "Hello there", delivery: "streaming", streamId: "s1" });
-    expect(state.messages[1]?.citations).toEqual([{ n: 1, title: "A", handle: "h1", place: "p. 3" }, { n: 2, title: "B", handle: "h2" }]);
+    expect(state.messages[1]?.citations).toEqual([
+      { n: 1, title: "A", handle: "h1", place: "p. 3" },
+      { n: 2, title: "B", handle: "h2" },
+    ]);
     expect(state.runningStreamId).toBe("s1");
     const done = play([complete("s1", "m2", 11, { suggestions: ["More"] })], state);
     expect(done.messages[1]).toMatchObject({ delivery: "complete", suggestions: ["More"], finishReason: "stop" });
@@ -91,7 +154,12 @@ describe("an answer", () => {
   });
 
   it("is taken back to a character", () => {
-    const state = play([start("s1", "m2"), chunk("s1", "abcdef"), { type: "stream_reset", streamId: "s1", reason: "failover", keepChars: 2 }, chunk("s1", "X")]);
+    const state = play([
+      start("s1", "m2"),
+      chunk("s1", "abcdef"),
+      { type: "stream_reset", streamId: "s1", reason: "failover", keepChars: 2 },
+      chunk("s1", "X"),
+    ]);
     expect(texts(state)).toEqual(["abX"]);
   });
 
@@ -106,19 +174,36 @@ describe("an answer", () => {
   });
 
   it("broken keeps its text", () => {
-    const state = play([start("s1", "m2"), chunk("s1", "abc"), { type: "stream_error", streamId: "s1", messageId: "m2", error: "x", code: "timeout", retryable: true }]);
-    expect(state.messages[0]).toMatchObject({ text: "abc", delivery: "broken", error: { code: "timeout", retryable: true } });
+    const state = play([
+      start("s1", "m2"),
+      chunk("s1", "abc"),
+      { type: "stream_error", streamId: "s1", messageId: "m2", error: "x", code: "timeout", retryable: true },
+    ]);
+    expect(state.messages[0]).toMatchObject({
+      text: "abc",
+      delivery: "broken",
+      error: { code: "timeout", retryable: true },
+    });
     expect(state.runningStreamId).toBeNull();
   });
 
   it("given again takes the place of the old one", () => {
-    const state = play([said("m1", "q"), start("s1", "m2"), chunk("s1", "old"), complete("s1", "m2", 3), start("s2", "m3", { replaces: "m2" }), chunk("s2", "new")]);
+    const state = play([
+      said("m1", "q"),
+      start("s1", "m2"),
+      chunk("s1", "old"),
+      complete("s1", "m2", 3),
+      start("s2", "m3", { replaces: "m2" }),
+      chunk("s2", "new"),
+    ]);
     expect(texts(state)).toEqual(["q", "new"]);
   });
 
   it("after its end nothing changes it", () => {
     const done = play([start("s1", "m2"), chunk("s1", "abc"), complete("s1", "m2", 3)]);
-    expect(texts(play([chunk("s1", "zzz"), { type: "stream_reset", streamId: "s1", reason: "filter", keepChars: 0 }], done))).toEqual(["abc"]);
+    expect(
+      texts(play([chunk("s1", "zzz"), { type: "stream_reset", streamId: "s1", reason: "filter", keepChars: 0 }], done)),
+    ).toEqual(["abc"]);
   });
 });
 
@@ -131,8 +216,14 @@ describe("history and resuming", () => {
 
   it("not resumed: stream state goes, history draws anew, ours unacknowledged stay, the snapshot goes on", () => {
     const state = play([
-      said("m1", "q"), start("s1", "m2"), chunk("s1", "abc"), send("k9", "mine"), welcome(false),
-      { type: "history", messages: [kept("m1", "q", { role: "user" })], atSeq: 9, nextCursor: "x" }, snapshot("s1", "m2", "abcdef"), chunk("s1", "g"),
+      said("m1", "q"),
+      start("s1", "m2"),
+      chunk("s1", "abc"),
+      send("k9", "mine"),
+      welcome(false),
+      { type: "history", messages: [kept("m1", "q", { role: "user" })], atSeq: 9, nextCursor: "x" },
+      snapshot("s1", "m2", "abcdef"),
+      chunk("s1", "g"),
     ]);
     expect(texts(state)).toEqual(["q", "abcdefg", "mine"]);
     expect(state.hasOlder).toBe(true);
@@ -140,25 +231,43 @@ describe("history and resuming", () => {
   });
 
   it("an unacknowledged message that history holds is not shown twice", () => {
-    const state = play([send("k1", "q"), welcome(false), { type: "history", messages: [kept("m1", "q", { role: "user", clientId: "k1" })], atSeq: 1 }]);
+    const state = play([
+      send("k1", "q"),
+      welcome(false),
+      { type: "history", messages: [kept("m1", "q", { role: "user", clientId: "k1" })], atSeq: 1 },
+    ]);
     expect(state.messages).toHaveLength(1);
     expect(state.messages[0]).toMatchObject({ key: "k1", delivery: "sent" });
   });
 
   it("messages that come again after history are the same messages", () => {
-    const state = play([welcome(false), { type: "history", messages: [kept("m1", "q", { role: "user" }), kept("m2", "a")], atSeq: 1 }, said("m1", "q"), start("s1", "m2"), chunk("s1", "zzz"), snapshot("s1", "m2", "zzz"), complete("s1", "m2", 3)]);
+    const state = play([
+      welcome(false),
+      { type: "history", messages: [kept("m1", "q", { role: "user" }), kept("m2", "a")], atSeq: 1 },
+      said("m1", "q"),
+      start("s1", "m2"),
+      chunk("s1", "zzz"),
+      snapshot("s1", "m2", "zzz"),
+      complete("s1", "m2", 3),
+    ]);
     expect(texts(state)).toEqual(["q", "a"]);
   });
 
   it("an older page goes before, a refetch repairs", () => {
     const damaged = play([start("s1", "m2"), chunk("s1", "ab"), complete("s1", "m2", 3)]);
-    const state = play([{ type: "history", id: "h1", messages: [kept("m0", "older"), kept("m2", "abc")], atSeq: 1 }], damaged);
+    const state = play(
+      [{ type: "history", id: "h1", messages: [kept("m0", "older"), kept("m2", "abc")], atSeq: 1 }],
+      damaged,
+    );
     expect(texts(state)).toEqual(["older", "abc"]);
     expect(state.messages[1]).not.toHaveProperty("damaged");
   });
 
   it("interrupted answers say so", () => {
-    const state = play([welcome(false), { type: "history", messages: [kept("m1", "a", { status: "interrupted" })], atSeq: 1 }]);
+    const state = play([
+      welcome(false),
+      { type: "history", messages: [kept("m1", "a", { status: "interrupted" })], atSeq: 1 },
+    ]);
     expect(deliveries(state)).toEqual(["interrupted"]);
   });
 });
@@ -166,13 +275,23 @@ describe("history and resuming", () => {
 describe("the rest", () => {
   it("unknown types and frames of no interest change nothing", () => {
     const state = play([send("k1")]);
-    for (const frame of [{ type: "hologram", seq: 1 }, { type: "ping", t: 1 }, { type: "config_changed", version: 2 }, chunk("s_unknown", "x")]) {
+    for (const frame of [
+      { type: "hologram", seq: 1 },
+      { type: "ping", t: 1 },
+      { type: "config_changed", version: 2 },
+      chunk("s_unknown", "x"),
+    ]) {
       expect(reduce(state, frame as ServerFrame)).toBe(state);
     }
   });
 
   it("ratings, typing, a new conversation", () => {
-    let state = play([welcome(false), { type: "history", messages: [kept("m1", "a")], atSeq: 1 }, { type: "local_rate", messageId: "m1", rating: "down" }, { type: "typing", who: "human", state: "on" }]);
+    let state = play([
+      welcome(false),
+      { type: "history", messages: [kept("m1", "a")], atSeq: 1 },
+      { type: "local_rate", messageId: "m1", rating: "down" },
+      { type: "typing", who: "human", state: "on" },
+    ]);
     expect(state.messages[0]?.rating).toBe("down");
     expect(state.humanTyping).toBe(true);
     state = play([{ type: "local_new_conversation" }], state);
@@ -186,7 +305,14 @@ describe("the rest", () => {
       Object.freeze(state.messages);
       return Object.freeze(state);
     };
-    const inputs = [send("k1"), said("m1", "k1", "k1"), start("s1", "m2"), chunk("s1", "a"), complete("s1", "m2", 1), welcome(false)];
+    const inputs = [
+      send("k1"),
+      said("m1", "k1", "k1"),
+      start("s1", "m2"),
+      chunk("s1", "a"),
+      complete("s1", "m2", 1),
+      welcome(false),
+    ];
     expect(() => inputs.reduce((state, input) => freeze(reduce(state, input)), freeze(EMPTY))).not.toThrow();
   });
 });

@@ -153,7 +153,11 @@ export function reduce(state: ChatState, input: ServerFrame | LocalAction): Chat
     case "local_discard":
       return { ...state, messages: state.messages.filter((one) => one.clientId !== input.id) };
     case "local_rate":
-      return changeWhere(state, (one) => one.messageId === input.messageId, (one) => ({ ...one, rating: input.rating }));
+      return changeWhere(
+        state,
+        (one) => one.messageId === input.messageId,
+        (one) => ({ ...one, rating: input.rating }),
+      );
     case "local_dismiss":
       return { ...state, notice: null };
     case "local_new_conversation":
@@ -316,10 +320,14 @@ function answer(frame: StreamHead, text: string, citations: readonly Citation[])
 
 /** The visitor's messages that this answer is a reply to are plainly sent. */
 function settleQuestion(state: ChatState, replyTo: string): ChatState {
-  return changeWhere(state, (one) => one.messageId === replyTo && one.delivery === "queued", (one) => ({
-    ...one,
-    delivery: "sent",
-  }));
+  return changeWhere(
+    state,
+    (one) => one.messageId === replyTo && one.delivery === "queued",
+    (one) => ({
+      ...one,
+      delivery: "sent",
+    }),
+  );
 }
 
 function streamStart(before: ChatState, frame: StreamStart): ChatState {

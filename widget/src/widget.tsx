@@ -14,6 +14,7 @@ import { accentTokens, isDark, pageTokens } from "./ui/theme";
 
 const SMALL_SCREEN = "(max-width: 520px)";
 const GREETING_DELAY_MS = 350;
+const MOST_GREETINGS = 2;
 
 export function mount(host: Host): Chat {
   return new Widget(host);
@@ -31,7 +32,7 @@ class Widget implements Chat {
   private readonly tokens = signal<Readonly<Record<string, string>>>({});
   private readonly sheet = new CSSStyleSheet();
   private actor: Actor | null = null;
-  private greeted = false;
+  private greetings = 0;
   private unlock: (() => void) | null = null;
 
   constructor(host: Host) {
@@ -145,7 +146,12 @@ class Widget implements Chat {
 
   private draw(): void {
     const { options, config } = this.host;
-    const starters = options.prompts ? options.prompts.split("|").map((one) => one.trim()).filter(Boolean) : config.starters;
+    const starters = options.prompts
+      ? options.prompts
+          .split("|")
+          .map((one) => one.trim())
+          .filter(Boolean)
+      : config.starters;
     const panel = (
       <Panel
         mode={options.mode ?? "bubble"}
@@ -180,10 +186,12 @@ class Widget implements Chat {
 
   private cast(actor: Actor | null): void {
     this.actor = actor;
-    if (!actor || this.greeted) return;
-    this.greeted = true;
-    const { messages } = this.conversation.state.peek();
-    if (messages.length === 0) setTimeout(() => this.actor?.animate("wave"), GREETING_DELAY_MS);
+    if (!actor || this.greetings >= MOST_GREETINGS) return;
+    // The drawn face greets at once; the 3D character, when it takes over, greets too.
+    this.greetings += 1;
+    const greet = () =>
+      this.conversation.state.peek().messages.length === 0 && actor === this.actor && actor.animate("wave");
+    setTimeout(greet, GREETING_DELAY_MS);
   }
 
   private readonly makeAvatar: MakeAvatar = async (container, onLost) => {
@@ -210,18 +218,18 @@ class Widget implements Chat {
     body.inert = true;
     page.style.overflow = "hidden";
     const viewport = window.visualViewport;
-    const fit = () => {
+    const follow = () => {
       if (!viewport) return;
       this.box.style.setProperty("--view-top", `${Math.round(viewport.offsetTop)}px`);
       this.box.style.setProperty("--view-height", `${Math.round(viewport.height)}px`);
     };
-    fit();
-    viewport?.addEventListener("resize", fit);
-    viewport?.addEventListener("scroll", fit);
+    follow();
+    viewport?.addEventListener("resize", follow);
+    viewport?.addEventListener("scroll", follow);
     this.unlock = () => {
       [body.inert, page.style.overflow] = before;
-      viewport?.removeEventListener("resize", fit);
-      viewport?.removeEventListener("scroll", fit);
+      viewport?.removeEventListener("resize", follow);
+      viewport?.removeEventListener("scroll", follow);
       this.unlock = null;
     };
   }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.guardrails.content import MAX_HELD_CHARS, REMOVED, SecretFilter, hold_back, new_canary
+from server.guardrails.content import MAX_HELD_CHARS, REMOVED, SecretFilter, Stage, hold_back, new_canary
 from server.guardrails.pii import Masker
 
 CANARY = "pcn-0123456789abcdef"
@@ -88,7 +88,7 @@ async def texts(*pieces: str, closed: list[bool] | None = None) -> AsyncGenerato
 async def test_stages_work_one_after_the_other() -> None:
     masker = Masker()
     assert masker.mask("me@example.com") == "[EMAIL_1]"
-    stages = [SecretFilter(CANARY), masker.restorer()]
+    stages: list[Stage] = [SecretFilter(CANARY), masker.restorer()]
     shown = [text async for text in hold_back(texts("Write to [EM", "AIL_1] ", "s", "oon [EMAIL_2] [EMAIL"), stages)]
     assert "".join(shown) == "Write to me@example.com soon [EMAIL_2] [EMAIL"
 

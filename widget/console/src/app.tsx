@@ -72,7 +72,7 @@ function SignedIn(): ReactNode {
   }
   return (
     <Shell session={session.data}>
-      <CrashBarrier key={location}>
+      <CrashBarrier place={location}>
         <Screens />
       </CrashBarrier>
     </Shell>

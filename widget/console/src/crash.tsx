@@ -3,6 +3,8 @@ import { Problem } from "./api";
 import { Failure } from "./states";
 
 interface Props {
+  /** Where this is; going elsewhere is another try. */
+  place: string;
   children: ReactNode;
 }
 
@@ -12,6 +14,10 @@ export class CrashBarrier extends Component<Props, { readonly crashed: boolean }
 
   static getDerivedStateFromError(): { crashed: boolean } {
     return { crashed: true };
+  }
+
+  override componentDidUpdate(before: Props): void {
+    if (this.state.crashed && before.place !== this.props.place) this.setState({ crashed: false });
   }
 
   override render(): ReactNode {

@@ -45,7 +45,10 @@ type Layer = "base" | "emotion" | "gesture";
 const STATES: Partial<Record<CueState, { readonly layer: Layer; readonly pose: Partial<Pose> }>> = {
   idle: { layer: "base", pose: {} },
   listening: { layer: "base", pose: { smile: 0.45, browL: 0.3, browR: 0.3, tilt: 3, dip: 0.1 } },
-  thinking: { layer: "base", pose: { smile: 0.02, round: 0.5, gazeX: 0.7, gazeY: -0.9, browR: 0.9, browL: -0.2, tilt: 5 } },
+  thinking: {
+    layer: "base",
+    pose: { smile: 0.02, round: 0.5, gazeX: 0.7, gazeY: -0.9, browR: 0.9, browL: -0.2, tilt: 5 },
+  },
   talk_calm: { layer: "base", pose: { smile: 0.42 } },
   talk_explain: { layer: "base", pose: { smile: 0.5, browL: 0.5, browR: 0.5, tilt: -2 } },
   happy: { layer: "emotion", pose: { smile: 1, open: 0.3, lid: 0.3, browL: 0.4, browR: 0.4, tilt: 4 } },
@@ -221,7 +224,7 @@ export class Face implements Actor {
     wanted.open = Math.max(wanted.open, this.mouth);
     wanted.round = Math.max(wanted.round, this.mouth > 0.1 ? this.roundness : 0);
     wanted.gazeX += this.look_.x * 0.6;
-    wanted.gazeY += this.look_.y * 0.6;
+    wanted.gazeY -= this.look_.y * 0.6;
     wanted.tilt += Math.sin(this.clock / 1900) * 0.8;
     if (this.clock > this.blinkAt) {
       wanted.lid = 1;
@@ -238,7 +241,12 @@ export class Face implements Actor {
   }
 
   // Drawing -----------------------------------------------------------------------------------------------------------
-  private part(name: string, tag: string, attributes: Record<string, string | number>, children: SVGElement[] = []): SVGElement {
+  private part(
+    name: string,
+    tag: string,
+    attributes: Record<string, string | number>,
+    children: SVGElement[] = [],
+  ): SVGElement {
     const element = shape(tag, attributes, children);
     this.parts[name] = element;
     return element;
@@ -270,19 +278,36 @@ export class Face implements Actor {
       shape("path", { d: "M97 112c1.500 2.600 5 2.600 6.500 0", ...line, stroke: SKIN_SHADE, "stroke-width": 3 }),
       this.part("inside", "path", { fill: "#7c2d3a" }),
       this.part("lip", "path", { ...line, stroke: "#a5484d", "stroke-width": 3 }),
-      shape("path", { d: "M55 92c-2-42 20-60 46-60s48 18 44 58c-7-9-12-19-14-28-10 12-42 17-58 13-5 4-13 10-18 17Z", fill: HAIR }),
+      shape("path", {
+        d: "M55 92c-2-42 20-60 46-60s48 18 44 58c-7-9-12-19-14-28-10 12-42 17-58 13-5 4-13 10-18 17Z",
+        fill: HAIR,
+      }),
       shape("path", { d: "M97 30c-1-7 3-12 10-13-3 3-4 8-2 13Z", fill: HAIR }),
-      shape("path", { d: "M50 96C48 50 70 22 100 22s52 28 50 74", fill: "none", stroke: accent, "stroke-width": 6, "stroke-linecap": "round" }),
+      shape("path", {
+        d: "M50 96C48 50 70 22 100 22s52 28 50 74",
+        fill: "none",
+        stroke: accent,
+        "stroke-width": 6,
+        "stroke-linecap": "round",
+      }),
       shape("rect", { x: 42, y: 86, width: 14, height: 32, rx: 7, fill: accent }),
       shape("rect", { x: 144, y: 86, width: 14, height: 32, rx: 7, fill: accent }),
       shape("path", { d: "M151 118c0 16-10 24-24 26", fill: "none", stroke: INK, "stroke-width": 3 }),
-      shape("ellipse", { cx: 125, cy: 144.500, rx: 6, ry: 4, fill: INK }),
+      shape("ellipse", { cx: 125, cy: 144.5, rx: 6, ry: 4, fill: INK }),
     ]);
     const hand = shape("g", {}, [
       shape("path", { d: "M-9 4c0-8 4-12 10-12s10 4 10 12v26H-9Z", fill: accent }),
       shape("circle", { cx: 1, cy: -12, r: 10, fill: SKIN }),
       ...[-26, -9, 8, 25].map((angle) =>
-        shape("rect", { x: -1.5, y: -33, width: 5.4, height: 18, rx: 2.7, fill: SKIN, transform: `rotate(${angle} 1 -12)` }),
+        shape("rect", {
+          x: -1.5,
+          y: -33,
+          width: 5.4,
+          height: 18,
+          rx: 2.7,
+          fill: SKIN,
+          transform: `rotate(${angle} 1 -12)`,
+        }),
       ),
       shape("rect", { x: -15, y: -17, width: 14, height: 5.6, rx: 2.8, fill: SKIN, transform: "rotate(20 -8 -12)" }),
     ]);
@@ -296,7 +321,11 @@ export class Face implements Actor {
       shape("path", { d: "M30 214c0-34 26-50 70-50s70 16 70 50Z", fill: accent }),
       shape("path", { d: "M86 140h28v24c0 10-28 10-28 0Z", fill: SKIN_SHADE }),
       shape("path", { d: "M72 168c4 14 52 14 56 0 6 4 8 8 6 13-8 13-60 13-68 0-2-5 0-9 6-13Z", fill: accent }),
-      shape("path", { d: "M72 168c4 14 52 14 56 0 6 4 8 8 6 13-8 13-60 13-68 0-2-5 0-9 6-13Z", fill: "#000", opacity: 0.16 }),
+      shape("path", {
+        d: "M72 168c4 14 52 14 56 0 6 4 8 8 6 13-8 13-60 13-68 0-2-5 0-9 6-13Z",
+        fill: "#000",
+        opacity: 0.16,
+      }),
       shape("path", { d: "M90 184v14M110 184v11", ...line, stroke: "#fff", "stroke-width": 2.4, opacity: 0.85 }),
       head,
       this.part("wave", "g", {}, [hand]),
@@ -311,12 +340,19 @@ export class Face implements Actor {
   private draw(): void {
     const { pose } = this;
     this.set("head", "transform", `translate(0 ${round(pose.dip * 7)}) rotate(${round(pose.tilt)} 100 150)`);
-    for (const [side, x, brow, inner] of [["L", 80, pose.browL, 1], ["R", 120, pose.browR, -1]] as const) {
+    for (const [side, x, brow, inner] of [
+      ["L", 80, pose.browL, 1],
+      ["R", 120, pose.browR, -1],
+    ] as const) {
       this.set(`iris${side}`, "transform", `translate(${round(pose.gazeX * 3.4)} ${round(pose.gazeY * 3)})`);
       this.drawLid(side, x);
       const y = 73 - brow * 6;
       const lift = pose.worry * 6 * inner;
-      this.set(`brow${side}`, "d", `M${x - 12} ${round(y + 2 + lift)}Q${x} ${round(y - 4)} ${x + 12} ${round(y + 2 - lift)}`);
+      this.set(
+        `brow${side}`,
+        "d",
+        `M${x - 12} ${round(y + 2 + lift)}Q${x} ${round(y - 4)} ${x + 12} ${round(y + 2 - lift)}`,
+      );
     }
     this.drawMouth();
     const swing = Math.sin(this.clock / 130) * 18 * pose.wave;
@@ -342,12 +378,19 @@ export class Face implements Actor {
     const edge = `M${round(100 - width)} ${corner}Q100 ${upper} ${round(100 + width)} ${corner}`;
     const shut = open < 0.06;
     this.set("inside", "d", shut ? "" : `${edge}Q100 ${lower} ${round(100 - width)} ${corner}Z`);
-    this.set("lip", "d", shut ? `M${round(100 - width)} ${corner}Q100 ${round(y + smile * 8)} ${round(100 + width)} ${corner}` : `${edge}Q100 ${lower} ${round(100 - width)} ${corner}Z`);
+    this.set(
+      "lip",
+      "d",
+      shut
+        ? `M${round(100 - width)} ${corner}Q100 ${round(y + smile * 8)} ${round(100 + width)} ${corner}`
+        : `${edge}Q100 ${lower} ${round(100 - width)} ${corner}Z`,
+    );
   }
 }
 
 function blend(pose: Pose, towards: Partial<Pose>, share: number): void {
-  for (const [name, value] of Object.entries(towards) as [keyof Pose, number][]) pose[name] += (value - pose[name]) * share;
+  for (const [name, value] of Object.entries(towards) as [keyof Pose, number][])
+    pose[name] += (value - pose[name]) * share;
 }
 
 const round = (value: number) => Math.round(value * 10) / 10;

@@ -40,7 +40,13 @@ export class Message extends Component<MessageProps> {
     const { message, fresh, texts, botName } = this.props;
     const mine = message.role === "user";
     const pending = message.delivery === "sending" || message.delivery === "queued";
-    const names = ["message", message.role, fresh && "fresh", pending && "pending", message.delivery === "failed" && "failed"];
+    const names = [
+      "message",
+      message.role,
+      fresh && "fresh",
+      pending && "pending",
+      message.delivery === "failed" && "failed",
+    ];
     return (
       <article class={names.filter(Boolean).join(" ")} tabIndex={-1} part="message">
         <span class="sr">{mine ? texts.youSaid : texts.botSaid(message.author.name ?? botName)}</span>
@@ -80,7 +86,10 @@ function TextButton({ label, onClick }: { readonly label: string; readonly onCli
 function Answer(props: MessageProps) {
   const { message, texts, shown, actions } = props;
   const { streamId } = message;
-  const mine = useMemo(() => computed(() => (shown.value?.streamId === streamId ? shown.value : null)), [shown, streamId]);
+  const mine = useMemo(
+    () => computed(() => (shown.value?.streamId === streamId ? shown.value : null)),
+    [shown, streamId],
+  );
   const now = mine.value;
   const revealing = now !== null && !now.done;
   const text = revealing ? message.text.slice(0, now.chars) : message.text;
@@ -153,7 +162,12 @@ function Markdown({ text, closed, citations, opened, onCite }: MarkdownProps) {
 }
 
 /** A number in brackets that names no source is plain text after all. */
-function markCitation(button: HTMLButtonElement, citations: readonly Citation[], opened: number | null, closed: boolean) {
+function markCitation(
+  button: HTMLButtonElement,
+  citations: readonly Citation[],
+  opened: number | null,
+  closed: boolean,
+) {
   const n = Number(button.dataset.n);
   const citation = citations.find((one) => one.n === n);
   if (!citation) {
@@ -197,7 +211,9 @@ function Outcome({ message, texts, actions, last }: MessageProps) {
     return (
       <div class="note bad" role="alert">
         <span>{errorText(texts, message.error.code)}</span>
-        {message.error.retryable && last && <TextButton label={texts.retry} onClick={() => actions.regenerate(message)} />}
+        {message.error.retryable && last && (
+          <TextButton label={texts.retry} onClick={() => actions.regenerate(message)} />
+        )}
       </div>
     );
   }
@@ -231,7 +247,15 @@ function Chip({ citation, texts, open, onClick }: ChipProps) {
   );
 }
 
-function Quote({ citation, texts, onClose }: { readonly citation: Citation; readonly texts: Texts; readonly onClose: () => void }) {
+function Quote({
+  citation,
+  texts,
+  onClose,
+}: {
+  readonly citation: Citation;
+  readonly texts: Texts;
+  readonly onClose: () => void;
+}) {
   const url = citation.url ? safeUrl(citation.url) : null;
   const box = useRef<HTMLElement>(null);
   useEffect(() => box.current?.scrollIntoView({ block: "nearest" }), []);

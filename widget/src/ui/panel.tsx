@@ -100,7 +100,9 @@ function keys(event: KeyboardEvent, { view, mode, onClose }: PanelProps): void {
 /** On a small screen the chat is modal: Tab goes round within it. */
 function keepInside(event: KeyboardEvent): void {
   const box = event.currentTarget as HTMLElement;
-  const stops = [...box.querySelectorAll<HTMLElement>("button:not(:disabled),textarea:not(:disabled),a[href],[tabindex='0']")];
+  const stops = [
+    ...box.querySelectorAll<HTMLElement>("button:not(:disabled),textarea:not(:disabled),a[href],[tabindex='0']"),
+  ];
   const [first, last] = [stops[0], stops.at(-1)];
   const now = (box.getRootNode() as ShadowRoot).activeElement;
   if (event.shiftKey ? now !== first : now !== last) return;

@@ -27,6 +27,7 @@ export function Stage(props: StageProps) {
   const { label, kind, accent, reducedMotion, paused } = props;
 
   useEffect(() => play(props, face, solid, actor), [kind, accent, reducedMotion]);
+  useEffect(() => followPointer(face, actor), []);
   useEffect(() => {
     if (paused) actor.current?.pause();
     else actor.current?.resume();
@@ -68,7 +69,8 @@ function play(props: StageProps, face: Box, solid: Box, current: { current: Acto
     gone.dispose();
   };
   cast(drawn);
-  const cancel = props.kind === "3d" ? whenIdle(() => void makeAvatar(deep, lost).then(arrive, () => undefined)) : () => undefined;
+  const cancel =
+    props.kind === "3d" ? whenIdle(() => void makeAvatar(deep, lost).then(arrive, () => undefined)) : () => undefined;
   function arrive(avatar: Actor) {
     if (left) avatar.dispose();
     else cast(avatar);
@@ -81,6 +83,27 @@ function play(props: StageProps, face: Box, solid: Box, current: { current: Acto
     current.current = null;
     drawn.dispose();
     if (shown !== drawn) shown.dispose();
+  };
+}
+
+/** The character's eyes follow the pointer, anywhere on the page, at most once per frame. */
+function followPointer(box: Box, actor: { readonly current: Actor | null }): () => void {
+  let pending = 0;
+  const moved = ({ clientX, clientY, pointerType }: PointerEvent) => {
+    if (pending || pointerType === "touch") return;
+    pending = requestAnimationFrame(() => {
+      pending = 0;
+      const { left, top, width, height } = box.current?.getBoundingClientRect() ?? new DOMRect();
+      const clamp = (value: number) => Math.max(-1, Math.min(1, value));
+      const x = (clientX - left - width / 2) / Math.max(1, innerWidth / 2);
+      const y = (top + height / 2 - clientY) / Math.max(1, innerHeight / 2);
+      actor.current?.look(clamp(x), clamp(y));
+    });
+  };
+  addEventListener("pointermove", moved, { passive: true });
+  return () => {
+    removeEventListener("pointermove", moved);
+    cancelAnimationFrame(pending);
   };
 }
 

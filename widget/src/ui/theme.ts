@@ -37,7 +37,9 @@ export function isDark(mode: ThemeMode): boolean {
 }
 
 function looksDark(element: HTMLElement): boolean {
-  const parts = /^rgba?\((\d+)[, ]+(\d+)[, ]+(\d+)(?:[, /]+([\d.]+))?\)/.exec(getComputedStyle(element).backgroundColor);
+  const parts = /^rgba?\((\d+)[, ]+(\d+)[, ]+(\d+)(?:[, /]+([\d.]+))?\)/.exec(
+    getComputedStyle(element).backgroundColor,
+  );
   if (!parts || Number(parts[4] ?? 1) < 0.5) return false;
   return luminance([Number(parts[1]), Number(parts[2]), Number(parts[3])]) < 0.18;
 }

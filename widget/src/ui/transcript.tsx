@@ -51,7 +51,9 @@ export function Transcript(props: TranscriptProps) {
             {texts.older}
           </button>
         )}
-        {!state.hasOlder && props.greeting && <Message {...shared(props)} message={greetingOf(props)} last={false} fresh={false} actions={actions} />}
+        {!state.hasOlder && props.greeting && (
+          <Message {...shared(props)} message={greetingOf(props)} last={false} fresh={false} actions={actions} />
+        )}
         {messages.map((message) => (
           <Message
             key={message.key}
