@@ -195,8 +195,7 @@ def _chosen(
 
 def _asked(words: Sequence[Sparse]) -> frozenset[int]:
     """The question's terms in the language that keeps the fewest: the one whose stop words fit it."""
-    terms = [one.indices for one in words]
-    return frozenset(min(terms, key=len)) if terms else frozenset()
+    return min((frozenset(one.indices) for one in words), key=len, default=frozenset())
 
 
 def _terms_of(chunk: StoredChunk) -> Collection[int]:

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from knowledge.records import StoredChunk
 from knowledge.store.contract import Hit, Legs
 
-# A cosine that speaks for itself; one that needs half of the question's words beside it; one below which words alone
-# must carry nearly everything.
-SURE_COSINE = 0.50
+# A cosine that speaks for itself; one that needs half of the question's words beside it; one that needs nearly all of
+# them, and of a question that has several.
+SURE_COSINE = 0.45
 LIKELY_COSINE = 0.30
+POSSIBLE_COSINE = 0.15
 SHARED_WORDS = 0.5
 WORDS_ALONE = 0.75
+SEVERAL_WORDS = 3
+# How much the order of the two legs counts beside the passage's own closeness, and there the cosine beside the words.
+ORDER_SHARE = 0.3
+COSINE_SHARE = 0.7
 # Weaker than this share of the best one, a passage adds noise to the prompt and nothing to the answer.
 NEAR_BEST = 0.55
 # Two passages that share this much of their words say the same.
@@ -103,8 +108,10 @@ def is_answerable(one: Judged, terms: int, dense: bool) -> bool:
     cosine = one.candidate.cosine
     if not dense or cosine is None:
         # One shared word out of many is chance; the only content word of a question is not.
-        return one.coverage >= WORDS_ALONE or (one.coverage >= SHARED_WORDS and one.coverage * terms >= 2 and not dense)
-    return cosine >= SURE_COSINE or (cosine >= LIKELY_COSINE and one.coverage >= SHARED_WORDS)
+        return one.coverage >= WORDS_ALONE or (not dense and one.coverage >= SHARED_WORDS and one.coverage * terms >= 2)
+    if cosine >= SURE_COSINE or (cosine >= LIKELY_COSINE and one.coverage >= SHARED_WORDS):
+        return True
+    return cosine >= POSSIBLE_COSINE and one.coverage >= WORDS_ALONE and terms >= SEVERAL_WORDS
 
 
 def choose(judged: Sequence[Judged], *, terms: int, dense: bool, limit: int) -> list[Found]:
@@ -125,9 +132,9 @@ def choose(judged: Sequence[Judged], *, terms: int, dense: bool, limit: int) -> 
 
 
 def strength(one: Judged) -> float:
-    """How well a passage fits, 0 to 1: half from the fused order, half from its own cosine and words."""
-    own = 0.7 * max(one.candidate.cosine or 0.0, 0.0) + 0.3 * one.coverage
-    return 0.5 * min(one.candidate.score / 2, 1.0) + 0.5 * own
+    """How well a passage fits, 0 to 1: by the fused order, its own cosine and its share of the question's words."""
+    own = COSINE_SHARE * max(one.candidate.cosine or 0.0, 0.0) + (1 - COSINE_SHARE) * one.coverage
+    return ORDER_SHARE * min(one.candidate.score / 2, 1.0) + (1 - ORDER_SHARE) * own
 
 
 def _repeats(one: Judged, kept: Iterable[Judged]) -> bool:
@@ -152,7 +159,3 @@ def _found(one: Judged) -> Found:
         char_to=chunk.char_to,
     )
 
-
-def without_dense(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """The same candidates, told that no cosine counts."""
-    return [replace(candidate, cosine=None) for candidate in candidates]

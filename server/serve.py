@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
 
 from server.app import create_app
 from server.demo import DemoAccess, announce, open_demo
@@ -58,12 +60,19 @@ async def run_server(
     app = create_app(services, demo_bot=access.bot_id if access else None)
     server = make_server(app, settings, lambda: services.hub)
     background = asyncio.create_task(_beside(settings, services, family, access, ready_file, server))
+    # The server raises the signal that ended it once more when it is done; the parts must still be closed after it.
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, _already_heard)
     try:
         await server.serve(sockets=[listening])
     finally:
         background.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await background
+
+
+def _already_heard(_signal: int, _frame: FrameType | None) -> None:
+    """The drain is over: what follows is an orderly end."""
 
 
 async def _beside(

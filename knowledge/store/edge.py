@@ -22,7 +22,7 @@ from knowledge.store.contract import (
 )
 from knowledge.wire import Away, Client, RemoteError
 
-SEARCH_S = 0.3
+SEARCH_S = 0.35
 WRITE_S = 30.0
 
 

@@ -27,6 +27,7 @@ from server.protocol import (
     TurnEvent,
 )
 from server.storage.records import BotRecord, TenantRecord
+from server.telemetry import logger
 
 FINISH: Final[dict[ModelFinish, FinishReason]] = {
     "stop": "stop",
@@ -38,6 +39,8 @@ FINISH: Final[dict[ModelFinish, FinishReason]] = {
     "budget": "budget",
     "cut": "error",
 }
+
+_log = logger("chat.answer")
 
 ErrorCode = Literal["interrupted", "timeout", "no_provider", "budget_exceeded", "tool_failed", "internal"]
 ERROR_CODES: Final[dict[type[BaseException], ErrorCode]] = {
@@ -80,21 +83,34 @@ class TurnRequest:
 
 
 class Purse:
-    """Passes the gateway's spending on and remembers what every attempt cost."""
+    """Passes the gateway's spending on and remembers what every attempt cost.
+
+    A budget that cannot be checked counts as refused: the next target, at last the free rules, answers instead.
+    """
 
     def __init__(self, spending: Spending) -> None:
         self._spending = spending
         self.records: list[AttemptRecord] = []
 
     async def reserve(self, attempt_id: str, amount_nanousd: int, floor_nanousd: int) -> bool:
-        return await self._spending.reserve(attempt_id, amount_nanousd, floor_nanousd)
+        try:
+            return await self._spending.reserve(attempt_id, amount_nanousd, floor_nanousd)
+        except (errors.BudgetExceeded, errors.BudgetUnverifiable):
+            return False
 
     async def extend(self, attempt_id: str, delta_nanousd: int, floor_nanousd: int) -> bool:
-        return await self._spending.extend(attempt_id, delta_nanousd, floor_nanousd)
+        try:
+            return await self._spending.extend(attempt_id, delta_nanousd, floor_nanousd)
+        except (errors.BudgetExceeded, errors.BudgetUnverifiable):
+            return False
 
     async def settle(self, attempt_id: str, actual_nanousd: int, record: AttemptRecord) -> None:
         self.records.append(record)
-        await self._spending.settle(attempt_id, actual_nanousd, record)
+        try:
+            await self._spending.settle(attempt_id, actual_nanousd, record)
+        except Exception as failure:  # an unwritten ledger row must not take the visitor's answer away
+            fields = {"provider": record.provider, "model": record.model, "attempt": record.attempt}
+            _log.error("attempt not settled", exc_info=failure, extra=fields)
 
     @property
     def cost_nanousd(self) -> int:

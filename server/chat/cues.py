@@ -144,9 +144,11 @@ class Director:
     def begin(self) -> Placed:
         """The cues drawn from the visitor's own message; they ride on stream_start."""
         cues = [cue for state, w in self._reactions() for cue in self._put(state, "intent", w=w, char=None)]
-        if self._base.state != "thinking" and self._reading.intent not in ("greeting", "farewell", "thanks"):
+        if self._reading.intent not in ("greeting", "farewell", "thanks"):
             state = self._moments["question"] if self._reading.intent == "question" else "thinking"
-            cues += self._put(state, "intent" if self._reading.intent == "question" else "default", char=None)
+            source: CueSource = "intent" if self._reading.intent == "question" else "default"
+            # No dwell: the first word ends the thinking at once, however quick it is.
+            cues += [{**cue, "min": 0} for cue in self._put(state, source, char=None)]
         self._shown = self._derived()
         return Placed(cues, self._shown)
 
@@ -245,6 +247,8 @@ class Director:
             return self._moments["negative"]
         if self._reading.intent == "complaint":
             return self._emotion.state  # who complains is taken seriously to the end
+        if self._emotion.state == "confused" and text.endswith("?"):
+            return "confused"  # it asks back because it does not know
         if abs(feeling) < LEAVE or (self._emotion.state == "happy" and has_bad_news(text)):
             return "neutral"
         return self._emotion.state

@@ -28,6 +28,9 @@ ANSWER_FEELING_FROM: Final = 0.2
 _WORD: Final = re.compile("[^\\W_]+(?:['\u2019-][^\\W_]+)*")
 _SENTENCE: Final = re.compile("[^.!?…\n。\uff01\uff1f]+[.!?…。\uff01\uff1f]*")
 _MAX_CHARS: Final = 4_000
+MAX_SENTENCES: Final = 24
+MAX_FELT_CHARS: Final = 600
+MAX_PICTURES: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class Insight:
         """Everything about a visitor's message; `hint` is the locale to believe when the text does not tell."""
         text = text[:_MAX_CHARS]
         language = language_of(text, hint)
-        scores = [self.feeling(sentence, language) for sentence in _SENTENCE.findall(text)]
+        scores = [self.feeling(sentence, language) for sentence in _SENTENCE.findall(text)[:MAX_SENTENCES]]
         score = max(scores, key=lambda value: (abs(value), value < 0), default=0.0)
         intent = intent_of(text)
         if intent == "other" and score <= -0.6:
@@ -78,6 +81,7 @@ class Insight:
 
     def feeling(self, sentence: str, language: str = "en") -> float:
         """The feeling of one sentence in -1..1; 0 when there is none to speak of."""
+        sentence = _bounded(sentence)
         if language != "en":
             return _feeling_by_words(sentence, language)
         sentence = _GOOD_DAY.sub("", sentence)
@@ -100,6 +104,13 @@ def _analyzer(without: frozenset[str]) -> Any:
     analyzer = SentimentIntensityAnalyzer()
     analyzer.lexicon = {word: value for word, value in analyzer.lexicon.items() if word not in without}
     return analyzer
+
+
+def _bounded(sentence: str) -> str:
+    """The part of a sentence that is felt: VADER spells every picture out, and its time grows with the square of that."""
+    sentence = sentence[:MAX_FELT_CHARS]
+    pictures = [at for at, char in enumerate(sentence) if char > "\u2190"]
+    return sentence if len(pictures) <= MAX_PICTURES else sentence[: pictures[MAX_PICTURES]]
 
 
 # Intent ---------------------------------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ class Intake:
         if address is not None:
             charges.append(Charge("address_messages", address))
         rate = await self._rates.admit(tenant.id, charges)
-        reading = self._insight.read(cleaned)
+        reading = self._insight.read(cleaned, bot.config.languages[0])
         return Accepted(cleaned, reading.intent, reading.sentiment, reading.score, rate)
 
 

@@ -194,6 +194,14 @@ HEATED: Final = (
 )
 """Signs that somebody speaks from the heart, so that the words of work count as feelings too."""
 
+FOLLOW_UP: Final = (
+    r"^\W*(and|but|or|also|then|what about|how about|why|und|aber|oder|auch|dann|warum|wieso|y|pero|también|entonces|por qué|et"
+    r"|mais|ou|aussi|alors|pourquoi|e|ma|anche|allora|perché|mas|também|então|por quê)\b"
+    r"|\b(it|that|this|those|these|they|them|there|das|dies|dort|davon|eso|esto|ese|allí|ça|cela|celui|quello|questo|lì|isso"
+    r"|isto|aquilo)\b"
+)
+"""Signs that a short message leans on the one before it."""
+
 SARCASM: Final = (
     r"\b(great|wonderful|fantastic|perfect|brilliant|lovely|nice|awesome|thanks)\b[,.!]? (?:\w+ ){0,2}?"
     r"(another|again|for nothing|as usual)\b|\bjust what i (needed|wanted)\b|\bthanks a lot for (nothing|the)\b"
@@ -202,7 +210,7 @@ SARCASM: Final = (
 
 BAD_NEWS: Final = (
     r"\b(unfortunately|regret(tably)?|sorry|cannot|can't|unable|not possible|isn't possible|declined|denied|rejected|stolen|fraud"
-    r"|lost|died|death|accident|emergency|hacked|no longer|not (?:available|eligible|covered|refundable)|expired|leider|bedauer\w*"
+    r"|lost|died|death|accident|emergency|hacked|no longer|not (?:available|eligible|covered|refundable)|expired|leider|helaas|desculpe|bedauer\w*"
     r"|nicht möglich|gestohlen|lamentablemente|desafortunadamente|lo siento|no es posible|robad[oa]|malheureusement|désolée?"
     r"|pas possible|volée?|purtroppo|mi dispiace|non è possibile|rubat[oa]|infelizmente|lamento|não é possível|roubad[oa])\b"
 )
@@ -210,7 +218,7 @@ BAD_NEWS: Final = (
 
 NOT_KNOWN: Final = (
     r"\b(i (do not|don't|don’t) know|i (could not|couldn't|couldn’t|can't|can’t|cannot|did not|didn't) find|not sure"
-    r"|no information|nothing (about|on) (this|that)|i'm not able to|weiß ich nicht|nichts (dazu )?gefunden|keine (information|angaben)"
+    r"|(i )?found nothing|no information|nothing (about|on) (this|that)|i'm not able to|weiß ich nicht|nichts (dazu )?gefunden|niets gevonden|weet ik niet|keine (information|angaben)"
     r"|no lo sé|no (he encontrado|encuentro|encontré)|je ne sais pas|je n'ai (pas|rien) trouvé|non lo so|non ho trovato"
     r"|não sei|não encontrei)\b"
 )

@@ -8,6 +8,7 @@ first and exactly one `stream_complete` or `stream_error` last, and writes the a
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -15,10 +16,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from server.bot import BotConfig
-from server.chat import prompt, sources
+from server.chat import lexicon, prompt, sources
 from server.chat.answer import Answer, Purse, StopSignal, TurnRequest
 from server.chat.cache import AnswerCache, Asked, CachedAnswer, replay
-from server.chat.insight import Insight, Reading
+from server.chat.insight import Insight, Intent, Reading
 from server.chat.record import Recorder
 from server.chat.suggestions import suggest
 from server.errors import ParlourError
@@ -28,6 +29,7 @@ from server.guardrails.pii import Masker
 from server.ids import BotId, TenantId
 from server.llm.gateway import Gateway
 from server.llm.messages import Delta, Message, Spending
+from server.llm.phrases import phrases
 from server.llm.router import preferred
 from server.protocol import StreamComplete, StreamError, TurnEvent
 from server.storage import bots, conversations
@@ -39,10 +41,11 @@ if TYPE_CHECKING:
     from server.limits.budgets import Budgets
 
 PASSAGES: Final = 5
-FOLLOW_UP_WORDS: Final = 4
+FOLLOW_UP_WORDS: Final = 6
 WRITE_S: Final = 5.0
 NO_SEARCH: Final = frozenset({"greeting", "farewell", "thanks"})
 
+_FOLLOW_UP: Final = re.compile(lexicon.FOLLOW_UP, re.IGNORECASE)
 _log = logger("chat.turn")
 
 
@@ -137,7 +140,7 @@ class Turns:
                 await self._interrupted(answer)
                 raise
             except Exception as failure:
-                _report(request, failure)
+                self._report(request, failure)
                 last = answer.failed(failure)
             try:
                 yield last
@@ -147,7 +150,7 @@ class Turns:
     def _begin(self, request: TurnRequest) -> Answer:
         """Step 3; step 1, who may ask how much, was the intake's when the message arrived."""
         parts = self._parts
-        reading = parts.insight.read(request.text, request.locale)
+        reading = parts.insight.read(request.text, request.locale or request.bot.config.languages[0])
         spending = parts.budgets.spending(
             request.tenant, request.bot, request.message, conversation=request.conversation
         )
@@ -167,6 +170,9 @@ class Turns:
                     yield event
         for event in answer.flush():
             yield event
+        if not answer.text:  # refused without a word, or stopped by a guardrail at the first one
+            for event in answer.show(phrases(answer.reading.language).nothing_found):
+                yield event
         self._conclude(request, answer, context, kept, filtered=secret_filter.stopped)
 
     # The steps -------------------------------------------------------------------------------------------------------
@@ -208,7 +214,7 @@ class Turns:
         """Step 5: the passages; polite phrases need none."""
         if reading.intent in NO_SEARCH:
             return
-        question = search_text(request.text, context.history)
+        question = search_text(request.text, reading.intent, context.history)
         with self._parts.telemetry.processing_duration.labels("search").time():
             results = await self._parts.library.search(
                 BotScope(request.tenant.id, request.bot.id), question, epoch=context.epoch, limit=PASSAGES
@@ -270,10 +276,20 @@ class Turns:
         except TimeoutError:
             _log.error("answer is slow to be written", extra={"conversation": answer.request.conversation})
 
+    def _report(self, request: TurnRequest, failure: Exception) -> None:
+        fields = {"tenant": request.tenant.id, "bot": request.bot.id, "conversation": request.conversation}
+        code = failure.code if isinstance(failure, ParlourError) else "internal"
+        self._parts.telemetry.processing_errors.labels("turn", code).inc()
+        if isinstance(failure, ParlourError):
+            _log.warning("turn failed", extra={**fields, "code": code})
+        else:
+            _log.error("turn failed", exc_info=failure, extra=fields)
 
-def search_text(text: str, history: Sequence[MessageRecord]) -> str:
-    """What to search for: a very short follow-up is read together with the visitor's message before it."""
-    if len(text.split()) > FOLLOW_UP_WORDS:
+
+def search_text(text: str, intent: Intent, history: Sequence[MessageRecord]) -> str:
+    """What to search for: a short follow-up, or a bare yes, is read together with the visitor's message before it."""
+    leans = intent == "confirm" or (len(text.split()) <= FOLLOW_UP_WORDS and _FOLLOW_UP.search(text) is not None)
+    if not leans:
         return text
     before = next((message.text for message in reversed(history) if message.role == "user"), "")
     return f"{before[:400]} {text}".strip()
@@ -292,14 +308,6 @@ def _forgive_cancellation() -> None:
     task = asyncio.current_task()
     if task is not None:
         task.uncancel()
-
-
-def _report(request: TurnRequest, failure: Exception) -> None:
-    fields = {"tenant": request.tenant.id, "bot": request.bot.id, "conversation": request.conversation}
-    if isinstance(failure, ParlourError):
-        _log.warning("turn failed", extra={**fields, "code": failure.code})
-    else:
-        _log.error("turn failed", exc_info=failure, extra=fields)
 
 
 __all__ = ["BotId", "BotScope", "StopSignal", "TenantId", "TurnParts", "TurnRequest", "Turns", "search_text"]

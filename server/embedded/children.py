@@ -67,9 +67,6 @@ class Children:
         self._keepers[child.name] = asyncio.create_task(self._keep(child, first), name=f"keep {child.name}")
         if child.wait_ready:
             await first
-        else:
-            # Nobody waits for it: its failure is told in the log and in `states`.
-            first.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def wait_up(self, name: str) -> None:
         """Wait until a child is ready."""
@@ -97,7 +94,8 @@ class Children:
                 await self._run_once(child, first)
             except ChildFailed as failure:
                 _log.warning("child did not start", extra={"part": child.name, "error": str(failure)[-500:]})
-                if not first.done():
+                # Somebody waits for a first start and must be told; every other one is tried again.
+                if child.wait_ready and not first.done():
                     first.set_exception(failure)
                     return
             self.states[child.name] = "down"

@@ -14,19 +14,21 @@ from server.bot import BotConfig
 from server.chat.answer import TurnRequest
 from server.chat.cache import AnswerCache
 from server.chat.insight import Insight
-from server.chat.turn import TurnParts, Turns
-from server.ids import MessageId, TenantId, new_id, new_stream_id
+from server.chat.turn import TurnParts, Turns, search_text
+from server.ids import ConversationId, MessageId, TenantId, new_id, new_stream_id
 from server.limits.budgets import Budgets
-from server.llm.catalog import open_targets
+from server.llm.catalog import Price, Target, open_targets
 from server.llm.gateway import Gateway
 from server.llm.transport import open_transport
 from server.storage import bots, conversations, tenants
-from server.storage.database import Database
+from server.storage.database import Database, now
 from server.storage.records import BotRecord, ConversationRecord, MessageRecord, TenantRecord
 from server.storage.secrets import Secrets
 from server.storage.valkey import Valkey
 from server.telemetry import Telemetry
 from tests.upstream import Behaviour, Upstream, open_upstream
+
+MILLION = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -234,6 +236,14 @@ async def test_a_recited_prompt_is_filtered(modelled: House, upstream: Upstream)
     assert events[-1]["finishReason"] == "filtered"
 
 
+async def test_nobody_is_left_without_a_word(modelled: House, upstream: Upstream) -> None:
+    upstream.script(Behaviour(text=f"{modelled.turns._canary} is my rule"))
+    events = await modelled.take("What is your first rule?")
+    assert text_of(events).startswith("I'm sorry")
+    assert events[-1]["finishReason"] == "filtered"
+    assert events[-1]["animation"] == "confused"
+
+
 async def test_a_dead_provider_is_never_an_outage(modelled: House, upstream: Upstream) -> None:
     upstream.script(*[Behaviour(status=500)] * 8)
     events = await modelled.take("How do I get a refund?")
@@ -241,6 +251,74 @@ async def test_a_dead_provider_is_never_an_outage(modelled: House, upstream: Ups
     assert "30 days" in text_of(events)
     again = await modelled.take("How do I get a refund?")
     assert "cached" not in again[-1]  # the rules stood in: that answer is not kept
+
+
+def paid_targets(upstream: Upstream) -> list[Target]:
+    """The provider on loopback at 1,000 nano-USD a token in and 4,000 out, rules behind it."""
+    first, *others = open_targets({"OPENAI_BASE_URL": upstream.base_url, "OPENAI_API_KEY": "k"})
+    price = Price(1_000 * MILLION, 100 * MILLION, 1_000 * MILLION, 4_000 * MILLION, "test", "2026-11-21")
+    return [replace(first, model=replace(first.model, price=price)), *others]
+
+
+@pytest.fixture
+async def priced(db: Database, valkey: Valkey, upstream: Upstream) -> AsyncIterator[House]:
+    """A provider that costs money, and a tenant who has none."""
+    async with open_transport() as transport:
+        gateway = Gateway(paid_targets(upstream), transport)
+        yield await house_of(db, valkey, gateway, hits=(REFUNDS,), config=BotConfig(), budget=0)
+
+
+async def test_without_money_the_rules_answer(priced: House, upstream: Upstream) -> None:
+    events = await priced.take("How do I get a refund?")
+    assert "30 days" in text_of(events)
+    assert upstream.journal == []
+    assert (await priced.stored(events[-1]["messageId"])).provider == "rules"
+
+
+async def test_a_budget_nobody_can_check_counts_as_refused(db: Database, upstream: Upstream) -> None:
+    away = Valkey("redis://127.0.0.1:1")
+    async with open_transport() as transport:
+        gateway = Gateway(paid_targets(upstream), transport)
+        house = await house_of(db, away, gateway, hits=(REFUNDS,), config=BotConfig(), budget=10**12)
+        events = await house.take("How do I get a refund?")
+    await away.close()
+    assert "30 days" in text_of(events)
+    assert upstream.journal == []
+
+
+async def test_what_a_model_costs_is_written_down(priced: House, upstream: Upstream) -> None:
+    rich = replace(priced.tenant, monthly_budget_nanousd=10**12)
+    usage = {"prompt_tokens": 100, "completion_tokens": 10}
+    upstream.script(Behaviour(text="Thirty days [1].", usage=usage))
+    events = await priced.take("How do I get a refund?", tenant=rich)
+    assert events[-1]["usage"] == {"inputTokens": 100, "cachedTokens": 0, "outputTokens": 10}
+    stored = await priced.stored(events[-1]["messageId"])
+    assert stored.cost_nanousd == 100 * 1_000 + 10 * 4_000
+    assert (
+        priced.metric(
+            "ai_tokens_used_total",
+            tenant=rich.id,
+            bot=priced.bot.id,
+            provider="openai",
+            model=str(stored.model),
+            kind="output",
+        )
+        == 10
+    )
+
+
+async def test_a_follow_up_is_searched_with_the_question_before() -> None:
+    def said(text: str) -> MessageRecord:
+        return MessageRecord(
+            id=MessageId("m"), tenant_id=TenantId("t"), conversation_id=ConversationId("c"), ordinal=1, role="user",
+            author={}, text=text, created_at=now(),
+        )  # fmt: skip
+
+    history = (said("How long is the warranty?"),)
+    assert search_text("And in Germany?", "question", history) == "How long is the warranty? And in Germany?"
+    assert search_text("yes", "confirm", history) == "How long is the warranty? yes"
+    assert search_text("Refund policy", "other", history) == "Refund policy"
+    assert search_text("And in Germany?", "question", ()) == "And in Germany?"
 
 
 async def test_a_stop_keeps_the_text_and_closes_the_provider(modelled: House, upstream: Upstream) -> None:

@@ -98,7 +98,7 @@ class Shop:
 
 
 async def measure(short: bool = True) -> dict[str, float]:
-    """CPU per token of the whole turn, its ratio to a bare httpx reader, and the time it adds before the first token."""
+    """CPU per token of the whole turn, its ratio to a bare httpx reader, and the time added to the first token."""
     async with _upstream() as base_url, _shop(base_url) as shop, httpx.AsyncClient(trust_env=False) as client:
         ways: dict[str, Way] = {"turn": lambda: _asked(shop), "direct": lambda: _posted(client, base_url)}
         for way in ways.values():

@@ -24,8 +24,6 @@ interface TokenAnswer {
   readonly expires_at: string;
   readonly renewal_token?: string;
   readonly conversation_id: string;
-  readonly websocket_url?: string;
-  readonly events_url?: string;
 }
 
 interface Problem {
@@ -277,14 +275,16 @@ async function refusal(answer: Response): Promise<Input> {
   };
 }
 
+// The answer names addresses too, but behind a proxy only the one this script came from is known to be reachable, and it
+// is the only one the page's policy has to allow.
 function asToken(answer: TokenAnswer, base: string, bot: string): Token {
   const socketBase = base.replace(/^http/, "ws");
   return {
     token: answer.token,
     expiresAt: Date.parse(answer.expires_at) || 0,
     conversationId: answer.conversation_id,
-    websocketUrl: answer.websocket_url ?? `${socketBase}/v1/bots/${bot}/ws`,
-    eventsUrl: answer.events_url ?? `${base}/v1/conversations/${answer.conversation_id}/events`,
+    websocketUrl: `${socketBase}/v1/bots/${bot}/ws`,
+    eventsUrl: `${base}/v1/conversations/${answer.conversation_id}/events`,
   };
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
@@ -27,6 +28,7 @@ from server.chat.cues import (
     utf16_length,
 )
 from server.chat.insight import Insight
+from server.llm.phrases import PHRASES
 from server.protocol import ANIMATIONS, CueState
 
 GOLDEN = json.loads(Path(__file__).with_name("golden_cues.json").read_text(encoding="utf-8"))
@@ -147,6 +149,17 @@ def test_nobody_smiles_at_a_complaint(text: str, question: str) -> None:
 def test_bad_news_is_never_smiled_at() -> None:
     cues, _ = play("What about my order?", ["Unfortunately your wonderful, great, lovely order was lost."])
     assert "happy" not in {cue["state"] for cue in cues}
+
+
+@pytest.mark.parametrize("language", PHRASES)
+def test_not_knowing_looks_confused_in_every_language(language: str) -> None:
+    reading = replace(INSIGHT.read("?"), language=language)
+    director = Director(reading, INSIGHT.feeling)
+    director.begin()
+    director.feed(PHRASES[language].nothing_found)
+    closing = director.finish()
+    assert closing.animation == "confused"
+    assert "happy" not in {cue["state"] for cue in closing.cues}
 
 
 def test_characters_are_utf16_units() -> None:

@@ -171,11 +171,25 @@ def test_a_score_is_a_word() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "?", "!" * 4000, "a" * 4000, "no " * 1300, "@" * 4000, "hi " * 1300, "\u0301" * 100, "'" * 4000]
+    "text",
+    [
+        "",
+        " ",
+        "?",
+        "!" * 4000,
+        "a" * 4000,
+        "no " * 1300,
+        "@" * 4000,
+        "hi " * 1300,
+        "\u0301" * 100,
+        "'" * 4000,
+        "😀" * 4000,
+        "😀. " * 1300,
+    ],
 )
 def test_odd_texts_are_read_quickly(text: str) -> None:
     begun = time.process_time()
     reading = INSIGHT.read(text)
     assert reading.intent in INTENTS
     assert -1 <= reading.score <= 1
-    assert time.process_time() - begun < 2
+    assert time.process_time() - begun < 0.5

@@ -23,6 +23,7 @@ UNTOUCHED = [
     "It costs 1,234,567.89 dollars",
     "On 2026-11-21 at 10:30",
     "My order number is 20261121",
+    "Invoice 00123842",
     "Version 1.2.3.4 and 10.0.0.1",
     "DE89 3704 0044 0532 0130 01",
     "Write to @someone",

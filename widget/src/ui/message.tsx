@@ -60,8 +60,8 @@ function Plain({ message, texts, actions }: MessageProps) {
   const { delivery, error } = message;
   return (
     <>
-      <div class="bubble" part="bubble" dir="auto">
-        {message.text}
+      <div class="bubble" part="bubble">
+        <div dir="auto">{message.text}</div>
       </div>
       {delivery === "queued" && <div class="note">{texts.queued}</div>}
       {delivery === "failed" && error && (
@@ -157,8 +157,12 @@ function Markdown({ text, closed, citations, opened, onCite }: MarkdownProps) {
     const button = (event.target as Element).closest("button.cite");
     if (button) onCite(Number(button.getAttribute("data-n")));
   };
-  // biome-ignore lint/a11y: the buttons inside take keys and focus, this only listens for their clicks
-  return <div class="bubble markdown" part="bubble" dir="auto" ref={box} onClick={click} />;
+  return (
+    <div class="bubble" part="bubble">
+      {/* biome-ignore lint/a11y: the buttons inside take keys and focus, this only listens for their clicks */}
+      <div class="markdown" dir="auto" ref={box} onClick={click} />
+    </div>
+  );
 }
 
 /** A number in brackets that names no source is plain text after all. */

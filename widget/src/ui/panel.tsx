@@ -86,8 +86,13 @@ function present(box: HTMLElement | null, input: HTMLTextAreaElement | null, ope
   if (!box || mode !== "bubble") return;
   const top = typeof box.showPopover === "function";
   if (top && open !== box.matches(":popover-open")) open ? box.showPopover() : box.hidePopover();
-  if (open) input?.focus({ preventScroll: true });
+  if (!open) return;
+  // Under a finger, focus in the composer would bring up the keyboard over half of the greeting.
+  const start = underFinger() ? box.querySelector<HTMLElement>(".transcript") : input;
+  start?.focus({ preventScroll: true });
 }
+
+const underFinger = () => matchMedia("(pointer: coarse)").matches;
 
 function keys(event: KeyboardEvent, { view, mode, onClose }: PanelProps): void {
   if (mode !== "bubble" || event.defaultPrevented) return;
@@ -145,7 +150,7 @@ function Content(props: ContentProps) {
         box={transcript}
         onOffer={(text) => {
           send(text);
-          input.current?.focus({ preventScroll: true });
+          if (!underFinger()) input.current?.focus({ preventScroll: true });
         }}
         onOlder={() => conversation.loadOlder()}
         onComposer={() => input.current?.focus()}

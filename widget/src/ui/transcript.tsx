@@ -108,8 +108,8 @@ function Offers({ state, shown, starters, texts, onOffer }: TranscriptProps) {
   return (
     <div class={first ? "offers first" : "offers"} role="group" aria-label={texts.suggestions}>
       {offers.map((text) => (
-        <button key={text} type="button" class="offer" dir="auto" onClick={() => onOffer(text)}>
-          {text}
+        <button key={text} type="button" class="offer" onClick={() => onOffer(text)}>
+          <span dir="auto">{text}</span>
           {first && <Icon name="arrow" size={16} />}
         </button>
       ))}

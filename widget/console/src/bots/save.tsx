@@ -165,7 +165,7 @@ function Conflict({ save, draft }: { save: Save; draft: Draft }): ReactNode {
 function Refused({ problem }: { problem: Problem }): ReactNode {
   return (
     <Alert color="red" variant="light" icon={<Icon name="alert" />} title="Not saved" role="alert">
-      <Text size="sm">{problem.message}</Text>
+      {problem.errors.length === 0 && <Text size="sm">{problem.message}</Text>}
       {problem.errors.length > 0 && (
         <List size="sm" mt={4}>
           {problem.errors.map((error) => (

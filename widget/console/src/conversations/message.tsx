@@ -90,7 +90,7 @@ function Figures({ message }: { message: Message }): ReactNode {
     ["by", made || null],
     ["first token", ttft_ms === null ? null : duration(ttft_ms)],
     ["total", total_ms === null ? null : duration(total_ms)],
-    ["tokens", tokens === null ? null : tokens.toLocaleString("en-US")],
+    ["tokens", tokens ? tokens.toLocaleString("en-US") : null],
     ["cost", cost_nanousd === null ? null : money(cost_nanousd)],
     ["cache", cached ? "hit" : null],
     ["ended", finish_reason && finish_reason !== "stop" ? words(finish_reason).toLowerCase() : null],
