@@ -32,7 +32,8 @@ setup: .venv/.dev widget/dist/.built chromium ## install and build all that test
 	@touch $@
 
 widget/node_modules/.package-lock.json: widget/package.json widget/package-lock.json .venv/.run
-	$(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel error
+	@# Not `npm ci`: it refuses a lock file without the other platforms' optional binaries.
+	$(NPM) install --no-save --ignore-scripts --no-audit --no-fund --loglevel error
 	@touch $@
 
 widget/dist/.built: widget/node_modules/.package-lock.json $(WIDGET)

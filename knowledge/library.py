@@ -86,15 +86,13 @@ class Library:
             return await self._search_words_only(scope, question, words, epoch, limit)
         if not legs.dense and not legs.words and not await self._has_index(scope):
             return await self._search_words_only(scope, question, words, epoch, limit)
-        return await self._judge(scope, legs, words, epoch, limit, degraded)
+        found = await self._judge(scope, legs, words, epoch, limit)
+        return Results(tuple(found), degraded)
 
-    async def _judge(
-        self, scope: BotScope, legs: Legs, words: Sequence[Sparse], epoch: int, limit: int, degraded: str | None
-    ) -> Results:
+    async def _judge(self, scope: BotScope, legs: Legs, words: Sequence[Sparse], epoch: int, limit: int) -> list[Found]:
         candidates = rank.fuse(legs)[:JUDGED]
         chunks = await self._records.chunks(scope, [candidate.id for candidate in candidates], epoch=epoch)
-        found = _chosen(candidates, chunks, words, bool(legs.dense), limit)
-        return Results(tuple(found), degraded)
+        return _chosen(candidates, chunks, words, bool(legs.dense), limit)
 
     async def _search_words_only(
         self, scope: BotScope, question: str, words: Sequence[Sparse], epoch: int, limit: int
@@ -217,7 +215,7 @@ async def open_library(
     qdrant_api_key: str = "",
     model: Path | None = None,
 ) -> AsyncIterator[Library]:
-    """A library over the embedded store, or over a Qdrant server when `qdrant_url` names one; nothing need be up yet."""
+    """A library over the embedded store, or over the Qdrant server that `qdrant_url` names; nothing need be up yet."""
     store: KnowledgeStore = EdgeStore(vectors_socket)
     if qdrant_url:
         from knowledge.store.server import ServerStore  # noqa: PLC0415 - a heavy client that few need

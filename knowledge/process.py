@@ -31,7 +31,7 @@ def die_with_parent() -> int:
 
 async def leave_when_orphaned(parent: int) -> None:
     """End this process once its parent has changed: for systems without a death signal, and for the race before it."""
-    while os.getppid() == parent:
+    while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells us, we have to look
         await asyncio.sleep(PARENT_CHECK_S)
     os._exit(0)
 

@@ -92,7 +92,7 @@ def judge(
     asked: Collection[int],
     terms_of: Callable[[StoredChunk], Collection[int]],
 ) -> list[Judged]:
-    """Candidates with their texts and their share of the asked terms; ids that the database does not know are dropped."""
+    """Candidates with their texts and their share of the asked terms, without those that the database does not know."""
     judged = []
     for candidate in candidates:
         chunk = chunks.get(candidate.id)
@@ -158,4 +158,3 @@ def _found(one: Judged) -> Found:
         char_from=chunk.char_from,
         char_to=chunk.char_to,
     )
-

@@ -53,6 +53,11 @@ async def read_frame(reader: asyncio.StreamReader) -> Any:
     return msgpack.unpackb(await reader.readexactly(length), raw=False, strict_map_key=False)
 
 
+def _clear(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.unlink(missing_ok=True)
+
+
 class Server:
     """Answers calls from a table of handlers; every call runs in a task of its own."""
 
@@ -65,10 +70,9 @@ class Server:
 
     async def start(self, path: Path) -> None:
         """Listen on `path`; a socket left behind by a dead process is replaced."""
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.unlink(missing_ok=True)
+        _clear(path)
         self._server = await asyncio.start_unix_server(self._serve, str(path))
-        path.chmod(0o600)
+        os.chmod(path, 0o600)  # noqa: PTH101 - one system call at the start
         self._path = path
 
     async def stop(self) -> None:
@@ -130,26 +134,46 @@ class Client:
         return self._writer is not None or os.path.exists(self._path)  # noqa: PTH110 - one system call, no thread
 
     async def call(self, method: str, timeout_s: float, **arguments: Any) -> Any:
-        """Call a method; raises Away (also after `timeout_s`) or RemoteError."""
-        number = next(self._numbers)
-        frame = pack([number, method, arguments])
+        """Call a method; raises Away (also after `timeout_s`) or RemoteError.
+
+        A connection that was open before and breaks now is replaced once: its far end may have been restarted while
+        nobody looked. So every method must bear being run twice, and ours do.
+        """
         try:
             async with asyncio.timeout(timeout_s):
-                writer = await self._connected()
-                answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-                self._waiting[number] = answer
-                writer.write(frame)
-                await writer.drain()
-                kind, value = await answer
+                reused = self._is_open()
+                try:
+                    kind, value = await self._ask(method, arguments)
+                except OSError:
+                    if not reused:
+                        raise
+                    kind, value = await self._ask(method, arguments)
         except TimeoutError:
             raise Away(f"{self._path.name}: no answer to {method} in {timeout_s:g} s") from None
         except OSError as problem:
             raise Away(f"{self._path.name}: {problem}") from problem
-        finally:
-            self._waiting.pop(number, None)
         if kind is not None:
             raise RemoteError(kind, value)
         return value
+
+    async def _ask(self, method: str, arguments: dict[str, Any]) -> tuple[str | None, Any]:
+        number = next(self._numbers)
+        writer = await self._connected()
+        answer: asyncio.Future[tuple[str | None, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        try:
+            writer.write(pack([number, method, arguments]))
+            await writer.drain()
+            return await answer
+        except OSError:
+            if self._writer is writer:
+                self._writer = None
+            raise
+        finally:
+            self._waiting.pop(number, None)
+
+    def _is_open(self) -> bool:
+        return self._writer is not None and not self._writer.is_closing()
 
     async def close(self) -> None:
         """Close the connection; a later call opens a new one."""
@@ -160,7 +184,7 @@ class Client:
 
     async def _connected(self) -> asyncio.StreamWriter:
         async with self._connecting:
-            if self._writer is None:
+            if self._writer is None or self._writer.is_closing():
                 reader, self._writer = await asyncio.open_unix_connection(str(self._path))
                 self._reading = asyncio.create_task(self._read(reader, self._writer), name=f"read {self._path.name}")
             return self._writer
@@ -178,8 +202,10 @@ class Client:
             self._lost(writer)
 
     def _lost(self, writer: asyncio.StreamWriter) -> None:
-        self._writer = None
         writer.close()
+        if self._writer is not writer:
+            return  # a newer connection has taken over; what waits there is its own
+        self._writer = None
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(Away(f"{self._path.name}: the connection was lost"))

@@ -133,6 +133,7 @@ class Visitor:
         self.closed: tuple[int, str] | None = None
         self.reconnects: list[dict[str, Any]] = []
         self._hello_extra = hello_extra or {}
+        self.unacknowledged: dict[str, dict[str, Any]] = {}
         self._socket: ClientConnection | None = None
         self._reader: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
@@ -165,7 +166,11 @@ class Visitor:
         self._reader = asyncio.create_task(self._read(self._socket))
         await self.send(hello)
         await self.until(lambda: len(self.welcomes) > known or self.closed is not None, 10)
-        return self.welcomes[-1] if len(self.welcomes) > known else {}
+        if len(self.welcomes) == known:
+            return {}
+        for frame in list(self.unacknowledged.values()):
+            await self.send(frame)
+        return self.welcomes[-1]
 
     async def _read(self, socket: ClientConnection) -> None:
         try:
@@ -179,6 +184,8 @@ class Visitor:
 
     def _take(self, frame: dict[str, Any]) -> None:
         self.frames.append(frame)
+        if frame["type"] == "ack" or (frame["type"] == "error" and not frame["retryable"]):
+            self.unacknowledged.pop(frame.get("id", ""), None)
         if frame["type"] == "welcome":
             self.welcomes.append(frame)
         elif frame["type"] == "reconnect":
@@ -222,7 +229,9 @@ class Visitor:
     async def ask(self, text: str, *, id: str | None = None) -> str:  # noqa: A002
         """Send a message; returns its id."""
         command_id = id or new_ulid()
-        await self.send({"type": "message", "id": command_id, "text": text})
+        frame = {"type": "message", "id": command_id, "text": text}
+        self.unacknowledged[command_id] = frame
+        await self.send(frame)
         return command_id
 
     async def command(self, frame: dict[str, Any]) -> dict[str, Any]:

@@ -89,12 +89,16 @@ class Builder:
         text = " ".join(clean(text).split())[:MAX_HEADING_CHARS]
         if not text:
             return
-        while self._path and self._path[-1][0] >= level:
-            self._path.pop()
+        self.leave(level)
         self._path.append((level, text))
         if level == 1 and not self.title:
             self.title = text
         self._append("heading", text, page)
+
+    def leave(self, level: int) -> None:
+        """Close every heading of `level` and deeper, without a new one: the text goes on above them."""
+        while self._path and self._path[-1][0] >= level:
+            self._path.pop()
 
     def add(self, kind: Kind, text: str, page: int | None = None) -> None:
         """A block that is not a heading; blank ones are left out."""

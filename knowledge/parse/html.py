@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 
 from lxml import etree
 from selectolax.lexbor import LexborHTMLParser, LexborNode
@@ -11,7 +13,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from knowledge.parse.blocks import Builder, Kind, Parsed, ParseFailed
 from knowledge.parse.text import decode
 
-DROPPED = "script, style, template, noscript, iframe, object, embed, svg, canvas, audio, video, head > meta, head > link, [hidden]"
+DROPPED = "script, style, template, noscript, iframe, object, embed, svg, canvas, audio, video, [hidden]"
 MAX_RULES = 2000
 _META = re.compile(rb"<meta[^>]{0,300}charset\s*=\s*[\"']?\s*([A-Za-z0-9_-]{1,40})", re.IGNORECASE)
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
@@ -60,29 +62,66 @@ def parse_article(data: bytes) -> Parsed:
         raise ParseFailed("No text was found on this page.")
     root = etree.fromstring(found.encode(), etree.XMLParser(resolve_entities=False, no_network=True, recover=True))
     builder = Builder(title=_title(tree), hidden=hidden)
+    headings = _Headings(tree)
     for body in root.iter("main"):
-        _walk_article(builder, body)
+        _walk_article(builder, body, headings)
     return builder.finish()
 
 
-def _walk_article(builder: Builder, body: etree._Element) -> None:
+class _Headings:
+    """Where each text of the page stands: the extraction forgets most headings, the page itself does not."""
+
+    def __init__(self, tree: LexborHTMLParser) -> None:
+        self._starts: list[int] = []
+        self._paths: list[tuple[tuple[int, str], ...]] = []
+        self._open: tuple[tuple[int, str], ...] = ()
+        self._cursor = 0
+        texts: list[str] = []
+        path: list[tuple[int, str]] = []
+        length = 0
+        for tag, text in _pieces(tree.body) if tree.body is not None else ():
+            words = " ".join(text.split())
+            if tag in _HEADINGS:
+                path = [*(entry for entry in path if entry[0] < _HEADINGS[tag]), (_HEADINGS[tag], words)]
+                continue
+            self._starts.append(length)
+            self._paths.append(tuple(path))
+            texts.append(words)
+            length += len(words) + 1
+        self._whole = " ".join(texts)
+
+    def enter(self, builder: Builder, text: str) -> None:
+        """Open the headings that a text stands under, as far as they are not open already."""
+        start = " ".join(text.split())[:40]
+        at = self._whole.find(start, self._cursor)
+        if at < 0 or not start:
+            return
+        self._cursor = at
+        path = self._paths[bisect.bisect_right(self._starts, at) - 1]
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(path, self._open, strict=False)))
+        for level, heading in path[shared:]:
+            builder.heading(level, heading)
+        if len(path) == shared < len(self._open):
+            builder.leave(self._open[shared][0])
+        self._open = path
+
+
+def _walk_article(builder: Builder, body: etree._Element, headings: _Headings) -> None:
     for element in body:
         kind, text = str(element.tag), "".join(element.itertext())
         if kind == "head":
-            builder.heading(_level(element.get("rend")), text)
-        elif kind == "list":
+            continue  # `headings` knows them better, with those above them
+        if kind == "div":
+            _walk_article(builder, element, headings)
+            continue
+        headings.enter(builder, next((part for part in element.itertext() if part.strip()), ""))
+        if kind == "list":
             items = [" ".join("".join(item.itertext()).split()) for item in element.iter("item")]
             builder.add("list", "\n".join(f"- {item}" for item in items if item))
         elif kind == "table":
             builder.add("table", "\n".join(filter(None, map(_article_row, element.iter("row")))))
-        elif kind == "div":
-            _walk_article(builder, element)
         else:
             builder.add("code" if kind == "code" and "\n" in text else "paragraph", text)
-
-
-def _level(rend: str | None) -> int:
-    return _HEADINGS.get(rend or "", 2)
 
 
 def _article_row(row: etree._Element) -> str:
@@ -103,45 +142,11 @@ def parse_whole(data: bytes) -> Parsed:
     return builder.finish()
 
 
-_BREAKING = frozenset(
-    [
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "body",
-        "br",
-        "dd",
-        "details",
-        "div",
-        "dl",
-        "dt",
-        "figure",
-        "footer",
-        "form",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "header",
-        "hr",
-        "li",
-        "main",
-        "nav",
-        "ol",
-        "p",
-        "pre",
-        "section",
-        "summary",
-        "table",
-        "td",
-        "th",
-        "tr",
-        "ul",
-    ]
-)
+_BLOCKS = """
+address article aside blockquote body br dd details div dl dt figure footer form h1 h2 h3 h4 h5 h6 header hr li
+main nav ol p pre section summary table td th tr ul
+"""
+_BREAKING = frozenset(_BLOCKS.split())
 
 
 def _pieces(body: LexborNode) -> Iterator[tuple[str, str]]:

@@ -13,9 +13,9 @@ MAX_PAGES = 2000
 TINY_POINTS = 1.5
 INVISIBLE_MODE = 3
 PICTURE_SHARE = 0.5
-_ENDS = re.compile(r"[.!?:;。！？]['\")\]]?$")
-_ITEM = re.compile(r"^\s*(?:[•‣▪●○·*–-]|\d{1,3}[.)])\s+")
-PASSWORD = "This PDF is protected by a password. Remove the password and upload it again."
+_ENDS = re.compile(r"[.!?:;\u3002\uff01\uff1f]['\")\]]?$")
+_ITEM = re.compile(r"^\s*(?:[\u2022\u2023\u25aa\u25cf\u25cb\u00b7*\u2013-]|\d{1,3}[.)])\s+")
+LOCKED = "This PDF is protected by a password. Remove the password and upload it again."
 DAMAGED = "This PDF is damaged and cannot be read."
 
 
@@ -26,7 +26,7 @@ def parse_pdfium(data: bytes) -> Parsed:
     try:
         document = pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as problem:
-        raise ParseFailed(PASSWORD if "assword" in str(problem) else DAMAGED) from problem
+        raise ParseFailed(LOCKED if "assword" in str(problem) else DAMAGED) from problem
     try:
         return _read_pdfium(document)
     finally:
@@ -128,7 +128,7 @@ def parse_pypdf(data: bytes) -> Parsed:
     try:
         reader = PdfReader(io.BytesIO(data))
         if reader.is_encrypted and not reader.decrypt(""):
-            raise ParseFailed(PASSWORD)
+            raise ParseFailed(LOCKED)
         count = _checked(len(reader.pages))
         builder = Builder(title=_title(reader.metadata.title if reader.metadata else ""), pages=count)
         for number, page in enumerate(reader.pages, 1):

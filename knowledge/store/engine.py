@@ -96,7 +96,7 @@ class Engine:
         shard.mark(tenant=tenant, generation=generation, fingerprint=fingerprint)
 
     def search(
-        self, tenant: str, bot: str, generation: int, dense: bytes | None, words: Sequence[Sequence[Any]], limit: int
+        self, tenant: str, bot: str, *, generation: int, dense: bytes | None, words: Sequence[Sequence[Any]], limit: int
     ) -> list[list[list[Any]]]:
         """The hits [id, document, score] of the dense leg, then of all word legs together."""
         if not self._exists(bot):
@@ -197,14 +197,12 @@ def _dimensions(ops: Sequence[Sequence[Any]]) -> int:
 
 
 def _upsert(rows: Sequence[Sequence[Any]]) -> list[edge.UpdateOperation]:
-    points = [_point(*row) for row in rows]
+    points = [_point(row) for row in rows]
     return [edge.UpdateOperation.upsert_points(points[at : at + BATCH]) for at in range(0, len(points), BATCH)]
 
 
-def _point(
-    point_id: str, document: str, dense: bytes | None, words: Sequence[Any], from_epoch: int, to_epoch: int
-) -> edge.Point:
-    indices, values, language = words
+def _point(row: Sequence[Any]) -> edge.Point:
+    point_id, document, dense, (indices, values, language), from_epoch, to_epoch = row
     vectors: dict[str, Any] = {"words": edge.SparseVector(list(indices), list(values))}
     if dense is not None:
         vectors["dense"] = floats(dense)

@@ -91,7 +91,11 @@ class ServerStore:
         while marker:
             records, offset = await _asked(
                 self._client.scroll(
-                    PREFIX + marker["fingerprint"], scroll_filter=condition, limit=PAGE, offset=offset, with_payload=False
+                    PREFIX + marker["fingerprint"],
+                    scroll_filter=condition,
+                    limit=PAGE,
+                    offset=offset,
+                    with_payload=False,
                 )
             )
             for record in records:
@@ -131,7 +135,7 @@ class ServerStore:
     async def close(self) -> None:
         await self._client.close()
 
-    # Changes ------------------------------------------------------------------------------------------------------------
+    # Changes ---------------------------------------------------------------------------------------------------------
     async def _change(self, collection: str, bot: BotScope, op: Op) -> None:
         match op:
             case Upsert(points):
@@ -155,7 +159,7 @@ class ServerStore:
     async def _delete(self, collection: str, condition: models.Filter) -> None:
         await self._client.delete(collection, models.FilterSelector(filter=condition), wait=True)
 
-    # Collections and markers --------------------------------------------------------------------------------------------
+    # Collections and markers -----------------------------------------------------------------------------------------
     async def _collection(self, fingerprint: str, dimensions: int) -> str:
         name = PREFIX + fingerprint
         async with self._making:
@@ -232,7 +236,12 @@ def _row(bot: BotScope, point: Point) -> models.PointStruct:
     vectors: dict[str, Any] = {"words": _sparse(point.words)}
     if point.dense is not None:
         vectors["dense"] = _floats(point.dense)
-    payload: dict[str, Any] = {"tenant": bot.tenant, "bot": bot.bot, "doc": point.document, "lang": point.words.language}
+    payload: dict[str, Any] = {
+        "tenant": bot.tenant,
+        "bot": bot.bot,
+        "doc": point.document,
+        "lang": point.words.language,
+    }
     payload |= {"from": point.from_epoch, "to": point.to_epoch}
     return models.PointStruct(id=point.id, vector=vectors, payload=payload)
 

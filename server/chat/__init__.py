@@ -1,0 +1,1 @@
+"""One turn, from the visitor's message to the last event."""

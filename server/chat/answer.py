@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
 from server import errors
+from server.chat.cache import Asked
 from server.chat.cues import Closing, Director, Moment, Placed
 from server.chat.insight import Reading
 from server.chat.sources import Citable, Markers
@@ -144,6 +145,7 @@ class Answer:
         self.attempt: Attempt | None = None
         self.finish: ModelFinish | None = None
         self.cached = False
+        self.keep_as: Asked | None = None  # under which question this answer may be given again, should it end well
         self.filtered = False
         self.status: Literal["complete", "interrupted"] = "interrupted"
         self.finish_reason: FinishReason = "error"

@@ -107,9 +107,9 @@ def _analyzer(without: frozenset[str]) -> Any:
 
 
 def _bounded(sentence: str) -> str:
-    """The part of a sentence that is felt: VADER spells every picture out, and its time grows with the square of that."""
+    """The part of a sentence that is felt: VADER spells every picture out, at a cost that grows with the square."""
     sentence = sentence[:MAX_FELT_CHARS]
-    pictures = [at for at, char in enumerate(sentence) if char > "\u2190"]
+    pictures = [at for at, char in enumerate(sentence) if "\u2190" <= char <= "\u2bff" or char >= "\U0001f000"]
     return sentence if len(pictures) <= MAX_PICTURES else sentence[: pictures[MAX_PICTURES]]
 
 

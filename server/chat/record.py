@@ -22,7 +22,6 @@ class Recorder:
         self._db = db
         self._cache = cache
         self._telemetry = telemetry
-        self._to_keep: dict[str, Asked] = {}
 
     def looked_up(self, request: TurnRequest, *, hit: bool) -> None:
         """Count a look into the cache."""
@@ -31,16 +30,11 @@ class Recorder:
         else:
             self._telemetry.cache_misses.labels(request.tenant.id, request.bot.id).inc()
 
-    def may_keep(self, answer: Answer, asked: Asked) -> None:
-        """Note that this answer may be given again, should it end well."""
-        self._to_keep[answer.request.message] = asked
-
     async def record(self, answer: Answer) -> None:
         """Step 10: everything that outlives the turn."""
-        asked = self._to_keep.pop(answer.request.message, None)
         await self._write(answer)
-        if asked is not None and _is_worth_keeping(answer, asked):
-            await self._cache.keep(asked, _as_kept(answer))
+        if answer.keep_as is not None and _is_worth_keeping(answer, answer.keep_as):
+            await self._cache.keep(answer.keep_as, _as_kept(answer))
         self._count(answer)
 
     async def _write(self, answer: Answer) -> None:

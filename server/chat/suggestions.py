@@ -35,7 +35,8 @@ def suggest(
     topics = [_topic(source) for source in offered if _topic(source).casefold() not in used] if used else []
     template = ABOUT.get(reading.language, "{topic}")
     asked = question.casefold()
-    texts = [template.format(topic=topic) for topic in topics if topic and topic.casefold() not in asked]
+    fresh = [topic for topic in topics if topic and topic.casefold().rstrip("?") not in asked]
+    texts = [topic if topic.endswith("?") else template.format(topic=topic) for topic in fresh]
     texts += [starter for starter in bot.starters if starter.casefold().strip(" ?") not in asked]
     fitting = [text for text in dict.fromkeys(texts) if len(text) <= MAX_CHARS]
     return tuple(fitting[:MAX_SUGGESTIONS])

@@ -8,27 +8,26 @@ first and exactly one `stream_complete` or `stream_error` last, and writes the a
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from server.bot import BotConfig
-from server.chat import lexicon, prompt, sources
+from server.chat import prompt, sources
 from server.chat.answer import Answer, Purse, StopSignal, TurnRequest
 from server.chat.cache import AnswerCache, Asked, CachedAnswer, replay
-from server.chat.insight import Insight, Intent, Reading
+from server.chat.insight import Insight, Reading
 from server.chat.record import Recorder
+from server.chat.search import BotScope, Searchable, as_read, search_text
 from server.chat.suggestions import suggest
 from server.errors import ParlourError
 from server.guardrails import injection
 from server.guardrails.content import SecretFilter, Stage, hold_back, new_canary
 from server.guardrails.pii import Masker
-from server.ids import BotId, TenantId
 from server.llm.gateway import Gateway
-from server.llm.messages import Delta, Message, Spending
+from server.llm.messages import Delta, Spending
 from server.llm.phrases import phrases
 from server.llm.router import preferred
 from server.protocol import StreamComplete, StreamError, TurnEvent
@@ -41,44 +40,10 @@ if TYPE_CHECKING:
     from server.limits.budgets import Budgets
 
 PASSAGES: Final = 5
-FOLLOW_UP_WORDS: Final = 6
 WRITE_S: Final = 5.0
 NO_SEARCH: Final = frozenset({"greeting", "farewell", "thanks"})
 
-_FOLLOW_UP: Final = re.compile(lexicon.FOLLOW_UP, re.IGNORECASE)
 _log = logger("chat.turn")
-
-
-class Scope(Protocol):
-    """Whose knowledge is searched."""
-
-    @property
-    def tenant(self) -> str: ...
-    @property
-    def bot(self) -> str: ...
-
-
-@dataclass(frozen=True, slots=True)
-class BotScope:
-    """The knowledge of one bot of one tenant."""
-
-    tenant: str
-    bot: str
-
-
-class Results(Protocol):
-    """What a search found; `degraded` names a part that was away."""
-
-    @property
-    def found(self) -> Sequence[sources.Found]: ...
-    @property
-    def degraded(self) -> str | None: ...
-
-
-class Searchable(Protocol):
-    """The part of the knowledge library a turn needs."""
-
-    async def search(self, scope: Any, question: str, *, epoch: int, limit: int = ...) -> Results: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +135,9 @@ class Turns:
                     yield event
         for event in answer.flush():
             yield event
-        if not answer.text:  # refused without a word, or stopped by a guardrail at the first one
+        if not answer.text:
+            # Refused without a word, or stopped by a guardrail at the first one: nobody is left without a word.
+            context.asked = None
             for event in answer.show(phrases(answer.reading.language).nothing_found):
                 yield event
         self._conclude(request, answer, context, kept, filtered=secret_filter.stopped)
@@ -230,7 +197,7 @@ class Turns:
             canary=self._canary,
             reading=answer.reading,
             question=context.masker.mask(request.text),
-            history=[_as_read(message, context.masker) for message in context.history],
+            history=[as_read(message, context.masker) for message in context.history],
             passages=sources.passages(context.found, prompt.MAX_PASSAGE_CHARS),
             turn_id=request.message,
         )
@@ -255,7 +222,7 @@ class Turns:
         config = request.bot.config
         answer.suggestions = suggest(config, answer.reading, request.text, context.offered, answer.cited)
         if context.asked is not None and not context.degraded and not context.masker.found:
-            self._recorder.may_keep(answer, context.asked)
+            answer.keep_as = context.asked
 
     async def _interrupted(self, answer: Answer) -> None:
         """The process goes away or the reader left: what there is, is written down."""
@@ -286,28 +253,10 @@ class Turns:
             _log.error("turn failed", exc_info=failure, extra=fields)
 
 
-def search_text(text: str, intent: Intent, history: Sequence[MessageRecord]) -> str:
-    """What to search for: a short follow-up, or a bare yes, is read together with the visitor's message before it."""
-    leans = intent == "confirm" or (len(text.split()) <= FOLLOW_UP_WORDS and _FOLLOW_UP.search(text) is not None)
-    if not leans:
-        return text
-    before = next((message.text for message in reversed(history) if message.role == "user"), "")
-    return f"{before[:400]} {text}".strip()
-
-
-def _as_read(message: MessageRecord, masker: Masker) -> Message:
-    """A message of the history as the model reads it: masked, and cut where the visitor stopped listening."""
-    text = message.text
-    heard = (message.usage or {}).get("heardChars")
-    if message.role == "assistant" and isinstance(heard, int):
-        text = text.encode("utf-16-le")[: heard * 2].decode("utf-16-le", "ignore")
-    return Message("assistant" if message.role == "assistant" else "user", masker.mask(text))
-
-
 def _forgive_cancellation() -> None:
     task = asyncio.current_task()
     if task is not None:
         task.uncancel()
 
 
-__all__ = ["BotId", "BotScope", "StopSignal", "TenantId", "TurnParts", "TurnRequest", "Turns", "search_text"]
+__all__ = ["StopSignal", "TurnParts", "TurnRequest", "Turns"]

@@ -91,6 +91,7 @@ class Hub:
         self._own_origins = own_origins(settings.url)
         self._sessions: set[Session] = set()
         self._ticker: asyncio.Task[None] | None = None
+        self._outliving: set[asyncio.Task[None]] = set()
         self.draining = False
 
     # Life -----------------------------------------------------------------------------------------------------------
@@ -103,6 +104,8 @@ class Hub:
 
     async def stop(self) -> None:
         """End running answers as interrupted and close what is open."""
+        if self._outliving:
+            await asyncio.wait(set(self._outliving), timeout=2.0)
         await self.producers.stop()
         if self._ticker is not None:
             self._ticker.cancel()
@@ -144,6 +147,11 @@ class Hub:
                     self.admission.sweep(now)
             except Exception:
                 logger("hub").exception("tick failed")
+
+    def outlive(self, task: asyncio.Task[None]) -> None:
+        """Keep a task of a socket that has gone."""
+        self._outliving.add(task)
+        task.add_done_callback(self._outliving.discard)
 
     @property
     def sockets(self) -> int:

@@ -71,10 +71,10 @@ class Session:
             await self._read(receive)
         finally:
             self._stop_following()
-            tasks = [task for task in (writer, self._worker) if task is not None]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            if self._worker is not None:
+                self._hub.outlive(self._worker)  # what was asked is done, also when the asker has gone
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
 
     async def _read(self, receive: Receive) -> None:
         while True:

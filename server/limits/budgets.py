@@ -195,14 +195,20 @@ class Budgets:
 
     def spending(self, tenant: TenantRecord, bot: BotRecord, turn_id: str, *, conversation: str = "") -> BudgetSpending:
         """The purse of one turn; its period is fixed now, whatever midnight does to the answer."""
-        return BudgetSpending(self._valkey, self._db, tenant, bot, turn_id, conversation, month_windows(tenant, bot, now()))
+        return BudgetSpending(
+            self._valkey, self._db, tenant, bot, turn_id, conversation, month_windows(tenant, bot, now())
+        )
 
     async def state(self, tenant: TenantRecord, bot: BotRecord) -> dict[str, dict[str, int]]:
         """Spent and held of each window of this month, for people."""
         found = {}
         for name, window in zip(("tenant", "bot"), month_windows(tenant, bot, now()), strict=True):
             spent, held = await self._valkey.commands.hmget(window.name, "spent", "held")
-            found[name] = {"spent_nanousd": int(spent or 0), "held_nanousd": int(held or 0), "limit_nanousd": window.limit}
+            found[name] = {
+                "spent_nanousd": int(spent or 0),
+                "held_nanousd": int(held or 0),
+                "limit_nanousd": window.limit,
+            }
         return found
 
 
@@ -210,9 +216,15 @@ class BudgetSpending:
     """Reserve, extend, settle for the attempts of one turn; every call may be repeated."""
 
     def __init__(
-        self, valkey: Valkey, db: Database, tenant: TenantRecord, bot: BotRecord, turn_id: str, conversation: str,
+        self,
+        valkey: Valkey,
+        db: Database,
+        tenant: TenantRecord,
+        bot: BotRecord,
+        turn_id: str,
+        conversation: str,
         windows: Sequence[Window],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._valkey = valkey
         self._db = db
         self._tenant = tenant
@@ -241,7 +253,9 @@ class BudgetSpending:
         """Hold more (or less, or just go on holding): False means nothing beyond what is held is covered."""
         if delta_nanousd == 0 and floor_nanousd == 0:
             return True
-        answer = await self._ask("extend", EXTEND, self._keys, [attempt_id, delta_nanousd, floor_nanousd, RESERVATION_MS])
+        answer = await self._ask(
+            "extend", EXTEND, self._keys, [attempt_id, delta_nanousd, floor_nanousd, RESERVATION_MS]
+        )
         return answer is None or answer[0] == 1
 
     async def settle(self, attempt_id: str, actual_nanousd: int, record: AttemptRow) -> None:
@@ -258,19 +272,29 @@ class BudgetSpending:
             answer: list[Any] = await self._valkey.script(name, lua, keys, arguments)
         except AWAY:
             if self.is_hard:
-                raise errors.BudgetUnverifiable() from None
+                raise errors.BudgetUnverifiable from None
             return None
         return answer
 
     def _row(self, attempt_id: str, record: AttemptRow) -> dict[str, Any]:
         tokens: TokenCounts = record.usage
         return {
-            "id": attempt_id, "bot_id": self._bot.id, "conversation_id": self._conversation, "message_id": self._turn_id,
-            "attempt": record.attempt, "reason": record.reason, "provider": record.provider, "model": record.model,
-            "input_tokens": tokens.input, "cache_read_tokens": tokens.cache_read, "cache_write_tokens": tokens.cache_write,
-            "output_tokens": tokens.output, "reasoning_tokens": tokens.reasoning, "usage_source": record.usage_source,
-            "cost_nanousd": record.cost_nanousd, "ttft_ms": record.ttft_ms, "total_ms": record.total_ms,
+            "id": attempt_id,
+            "bot_id": self._bot.id,
+            "conversation_id": self._conversation,
+            "message_id": self._turn_id,
+            "attempt": record.attempt,
+            "reason": record.reason,
+            "provider": record.provider,
+            "model": record.model,
+            "input_tokens": tokens.input,
+            "cache_read_tokens": tokens.cache_read,
+            "cache_write_tokens": tokens.cache_write,
+            "output_tokens": tokens.output,
+            "reasoning_tokens": tokens.reasoning,
+            "usage_source": record.usage_source,
+            "cost_nanousd": record.cost_nanousd,
+            "ttft_ms": record.ttft_ms,
+            "total_ms": record.total_ms,
             "finish": record.finish[:16],
-        }  # fmt: skip
-
-
+        }

@@ -17,7 +17,9 @@ from server.storage.valkey import AWAY, Valkey, key
 from server.telemetry import logger
 
 _log = logger("limits")
-Scope = Literal["visitor_messages", "visitor_streams", "address_connections", "tenant_messages", "tenant_tokens", "console"]
+Scope = Literal[
+    "visitor_messages", "visitor_streams", "address_connections", "tenant_messages", "tenant_tokens", "console"
+]
 
 
 @dataclass(frozen=True, slots=True)

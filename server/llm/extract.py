@@ -166,9 +166,7 @@ def _match(term: str, there: frozenset[str]) -> float:
         return 1.0
     if any(other in there for other in related(term)):
         return RELATED_SHARE
-    if len(term) >= 5 and any(
-        len(other) >= 5 and (term in other or other in term) for other in there
-    ):
+    if len(term) >= 5 and any(len(other) >= 5 and (term in other or other in term) for other in there):
         return RELATED_SHARE
     return 0.0
 

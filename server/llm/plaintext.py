@@ -108,7 +108,7 @@ def _row_text(cells: list[str], columns: list[str]) -> str:
 
 
 def _is_code(lines: list[str]) -> bool:
-    """Whether a paragraph is a listing without its fences: a tag or a command first, or mostly signs and no full stop."""
+    """Whether a paragraph is a listing without its fences: a tag or command first, or mostly signs and no full stop."""
     text = "\n".join(lines).strip()
     if _COMMAND.match(text):
         return True

@@ -15,34 +15,33 @@ QUESTION_HOW: Final = re.compile(
 
 STOPWORDS: Final = frozenset(
     """
-    viel viele vielen welchem welchen denen dessen deren ihrer seine seiner seinen wem wessen worin wozu wofur woher wohin
-    habt seid werdet konnt dieser dieses diesem diesen diese jene jeder jede jedes gab sei wurden worden insgesamt
-    cuantos cuantas cuanto cuanta fue fueron esta este ese esa estos sobre entre algunas algunos tiene tienen tenia cuya cuyo
-    fut furent dont leur leurs etaient elles ils selon lors lequel laquelle quelques
-    many total name called type kind some others according during different part
-    a about after again all also am an and any are as at be because been before being between both but by can
-    could did do does doing don don't done down each even ever every few for from further get gets give got had
-    has have having he her here hers him his how i i'd i'm i've if in into is isn't it it's its itself just know
-    let like make makes many may me might more most much must my no nor not now of off ok okay on once one only
-    or other our ours out over own please same she should so some such tell than that that's the their theirs
-    them then there these they thing things this those through to too under until up us very want was we were
-    what what's when where which while who whom whose why will with would you you'd you're your yours yourself
-    show explain need long take takes took happen happens possible use used using work works hello hi hey thanks
-    thank der die das den dem des ein eine einen einem einer eines und oder aber ich du er sie es wir ihr mich
-    mir dich dir uns euch ist sind war waren sein bin bist hat haben habe hatte wird werden wurde kann konnen
-    konnte muss mussen soll sollen mein meine meinen dein deine ihre ihren nicht kein keine habt seid werdet
-    konnt musst mochte mochten wie wer wo wann warum welche welcher welches wieviel mit von zu zum zur im auf
-    aus bei fur nach uber um unter vor durch als auch noch nur schon dass wenn bitte man gibt el la los las un
-    una unos unas y o pero yo tu usted ustedes nosotros mi mis su sus son era ser estar esta estan hay ha han
-    como que cual cuales cuando donde quien por para con sin de del al en se lo le les te nos si muy mas puedo
-    puede une et ou mais je il elle nous vous ils elles mon ma mes ton ta tes sa ses votre vos notre est sont
-    etait etre avoir ai ont qui quoi quel quelle quels quelles comment quand pourquoi combien avec sans au aux
-    dans sur sous pour par ce cette ces ne pas plus puis peut peux gli uno e io lui lei noi voi loro mio mia tuo
-    sua suo sono sei essere ho hai hanno che chi cosa come quando dove perche quanto quale quali senza di della
-    dei delle alla nel nella per da non piu posso os uma umas eu ele ela eles elas meu minha seu sao tem ter
-    quem qual quais onde porque com sem dos na nas em ao nao pode het een maar ik jij hij zij wij jullie mijn
-    jouw uw zijn heeft hebben kan kunnen moet wat waar wanneer waarom hoe welke met van voor naar op aan bij uit
-    onder door ook nog niet geen
+    viel viele vielen welchem welchen denen dessen deren ihrer seine seiner seinen wem wessen worin wozu wofur
+    woher wohin habt seid werdet konnt dieser dieses diesem diesen diese jene jeder jede jedes gab sei wurden
+    worden insgesamt cuantos cuantas cuanto cuanta fue fueron esta este ese esa estos sobre entre algunas
+    algunos tiene tienen tenia cuya cuyo fut furent dont leur leurs etaient elles ils selon lors lequel laquelle
+    quelques many total name called type kind some others according during different part a about after again
+    all also am an and any are as at be because been before being between both but by can could did do does
+    doing don don't done down each even ever every few for from further get gets give got had has have having he
+    her here hers him his how i i'd i'm i've if in into is isn't it it's its itself just know let like make
+    makes may me might more most much must my no nor not now of off ok okay on once one only or other our ours
+    out over own please same she should so such tell than that that's the their theirs them then there these
+    they thing things this those through to too under until up us very want was we were what what's when where
+    which while who whom whose why will with would you you'd you're your yours yourself show explain need long
+    take takes took happen happens possible use used using work works hello hi hey thanks thank der die das den
+    dem des ein eine einen einem einer eines und oder aber ich du er sie es wir ihr mich mir dich dir uns euch
+    ist sind war waren sein bin bist hat haben habe hatte wird werden wurde kann konnen konnte muss mussen soll
+    sollen mein meine meinen dein deine ihre ihren nicht kein keine musst mochte mochten wie wer wo wann warum
+    welche welcher welches wieviel mit von zu zum zur im auf aus bei fur nach uber um unter vor durch als auch
+    noch nur schon dass wenn bitte man gibt el la los las un una unos unas y o pero yo tu usted ustedes nosotros
+    mi mis su sus son era ser estar estan hay ha han como que cual cuales cuando donde quien por para con sin de
+    del al en se lo le les te nos si muy mas puedo puede une et ou mais je il elle nous vous mon ma mes ton ta
+    tes sa ses votre vos notre est sont etait etre avoir ai ont qui quoi quel quelle quels quelles comment quand
+    pourquoi combien avec sans au aux dans sur sous pour par ce cette ces ne pas plus puis peut peux gli uno e
+    io lui lei noi voi loro mio mia tuo sua suo sono essere ho hai hanno che chi cosa come quando dove perche
+    quanto quale quali senza di della dei delle alla nel nella per da non piu posso os uma umas eu ele ela eles
+    elas meu minha seu sao tem ter quem qual quais onde porque com sem dos na nas em ao nao pode het een maar ik
+    jij hij zij wij jullie mijn jouw uw zijn heeft hebben kan kunnen moet wat waar wanneer waarom hoe welke met
+    van voor naar op aan bij uit onder door ook nog niet geen
     """.split()  # noqa: SIM905  # a list literal of these would be four hundred lines
 )
 

@@ -17,7 +17,9 @@ def read_bot(row: BotRow | BotVersionRow) -> BotRecord:
     """A bot, or one of its earlier versions, as a record."""
     config = BotConfig.model_validate(row.config)
     if isinstance(row, BotVersionRow):
-        return BotRecord(BotId(row.bot_id), TenantId(row.tenant_id), row.version, config, 0, row.created_at, row.created_at)
+        return BotRecord(
+            BotId(row.bot_id), TenantId(row.tenant_id), row.version, config, 0, row.created_at, row.created_at
+        )
     return BotRecord(
         BotId(row.id), TenantId(row.tenant_id), row.version, config, row.knowledge_epoch, row.created_at, row.updated_at
     )
@@ -27,9 +29,14 @@ async def create_bot(db: Database, tenant: TenantId, config: BotConfig, *, bot_i
     """Make a bot with version 1."""
     moment = now()
     row = BotRow(
-        id=bot_id or new_id("bot"), tenant_id=tenant, version=1, config=config.model_dump(mode="json"), knowledge_epoch=0,
-        created_at=moment, updated_at=moment,
-    )  # fmt: skip
+        id=bot_id or new_id("bot"),
+        tenant_id=tenant,
+        version=1,
+        config=config.model_dump(mode="json"),
+        knowledge_epoch=0,
+        created_at=moment,
+        updated_at=moment,
+    )
     async with db.transaction() as session:
         session.add(row)
         await session.flush()
@@ -65,7 +72,7 @@ async def update_bot(
         query = select(BotRow).where(BotRow.tenant_id == tenant, BotRow.id == bot).with_for_update()
         row = await session.scalar(query)
         if row is None:
-            raise errors.NotFound()
+            raise errors.NotFound
         if if_version is not None and row.version != if_version:
             raise errors.VersionConflict(f"The bot is at version {row.version}, not {if_version}.")
         row.version, row.config, row.updated_at = row.version + 1, config.model_dump(mode="json"), now()

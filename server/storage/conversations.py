@@ -30,9 +30,16 @@ def read_visitor(row: VisitorRow) -> VisitorRecord:
 
 def _read_conversation(row: ConversationRow) -> ConversationRecord:
     return ConversationRecord(
-        ConversationId(row.id), TenantId(row.tenant_id), BotId(row.bot_id), VisitorId(row.visitor_id), row.channel, row.locale,
-        row.page, row.created_at, row.updated_at,
-    )  # fmt: skip
+        ConversationId(row.id),
+        TenantId(row.tenant_id),
+        BotId(row.bot_id),
+        VisitorId(row.visitor_id),
+        row.channel,
+        row.locale,
+        row.page,
+        row.created_at,
+        row.updated_at,
+    )
 
 
 def _read_message(row: MessageRow) -> MessageRecord:
@@ -46,9 +53,14 @@ async def create_visitor(
     """A new visitor and its renewal token, which is stored as a hash only."""
     token, moment = new_token(), now()
     row = VisitorRow(
-        id=new_id("visitor"), tenant_id=tenant, bot_id=bot, renewal_hash=hash_token(token), locale=locale,
-        created_at=moment, seen_at=moment,
-    )  # fmt: skip
+        id=new_id("visitor"),
+        tenant_id=tenant,
+        bot_id=bot,
+        renewal_hash=hash_token(token),
+        locale=locale,
+        created_at=moment,
+        seen_at=moment,
+    )
     async with db.transaction() as session:
         session.add(row)
     return read_visitor(row), token
@@ -65,15 +77,29 @@ async def rotate_renewal(db: Database, tenant: TenantId, visitor: VisitorId) -> 
 
 # Conversations --------------------------------------------------------------------------------------------------------
 async def create_conversation(
-    db: Database, tenant: TenantId, bot: BotId, visitor: VisitorId, *, channel: str = "widget", locale: str | None = None,
-    page: str | None = None, conversation_id: ConversationId | None = None,
-) -> ConversationRecord:  # fmt: skip
+    db: Database,
+    tenant: TenantId,
+    bot: BotId,
+    visitor: VisitorId,
+    *,
+    channel: str = "widget",
+    locale: str | None = None,
+    page: str | None = None,
+    conversation_id: ConversationId | None = None,
+) -> ConversationRecord:
     """Open a conversation of a visitor with a bot."""
     moment = now()
     row = ConversationRow(
-        id=conversation_id or new_id("conversation"), tenant_id=tenant, bot_id=bot, visitor_id=visitor, channel=channel,
-        locale=locale, page=page, created_at=moment, updated_at=moment,
-    )  # fmt: skip
+        id=conversation_id or new_id("conversation"),
+        tenant_id=tenant,
+        bot_id=bot,
+        visitor_id=visitor,
+        channel=channel,
+        locale=locale,
+        page=page,
+        created_at=moment,
+        updated_at=moment,
+    )
     async with db.transaction() as session:
         session.add(row)
     return _read_conversation(row)
@@ -93,7 +119,9 @@ async def latest_conversation(
     """The conversation this visitor had last, or None."""
     query = (
         select(ConversationRow)
-        .where(ConversationRow.tenant_id == tenant, ConversationRow.bot_id == bot, ConversationRow.visitor_id == visitor)
+        .where(
+            ConversationRow.tenant_id == tenant, ConversationRow.bot_id == bot, ConversationRow.visitor_id == visitor
+        )
         .order_by(ConversationRow.created_at.desc(), ConversationRow.id.desc())
         .limit(1)
     )
@@ -111,9 +139,14 @@ async def list_conversations(
         query = query.where(ConversationRow.bot_id == bot)
     async with db.session() as session:
         return await fetch_page(
-            session, query, ConversationRow.created_at, ConversationRow.id, limit=limit, cursor=cursor,
+            session,
+            query,
+            ConversationRow.created_at,
+            ConversationRow.id,
+            limit=limit,
+            cursor=cursor,
             read=_read_conversation,
-        )  # fmt: skip
+        )
 
 
 async def delete_conversation(db: Database, tenant: TenantId, conversation: ConversationId) -> bool:
@@ -130,9 +163,17 @@ def content_hash(text: str) -> str:
 
 
 async def add_visitor_message(
-    db: Database, tenant: TenantId, conversation: ConversationId, *, client_id: str, text: str, author: dict[str, Any],
-    sentiment: str | None = None, intent: str | None = None, sentiment_score: float | None = None,
-) -> tuple[MessageRecord, bool]:  # fmt: skip
+    db: Database,
+    tenant: TenantId,
+    conversation: ConversationId,
+    *,
+    client_id: str,
+    text: str,
+    author: dict[str, Any],
+    sentiment: str | None = None,
+    intent: str | None = None,
+    sentiment_score: float | None = None,
+) -> tuple[MessageRecord, bool]:
     """Store a visitor's message once: the same `client_id` again gives the first one and True.
 
     Raises IdempotencyConflict when that id came with another text, NotFound for a foreign conversation.
@@ -140,9 +181,16 @@ async def add_visitor_message(
     known = await _by_client_id(db, tenant, conversation, client_id)
     if known is None:
         values = {
-            "id": new_id("message"), "client_id": client_id, "content_hash": content_hash(text), "role": "user",
-            "author": author, "text": text, "sentiment": sentiment, "sentiment_score": sentiment_score, "intent": intent,
-        }  # fmt: skip
+            "id": new_id("message"),
+            "client_id": client_id,
+            "content_hash": content_hash(text),
+            "role": "user",
+            "author": author,
+            "text": text,
+            "sentiment": sentiment,
+            "sentiment_score": sentiment_score,
+            "intent": intent,
+        }
         added = await _add(db, tenant, conversation, values)
         if added is not None:
             return _read_message(added), False
@@ -150,12 +198,17 @@ async def add_visitor_message(
     if known is None:
         raise errors.Unavailable("The message could not be stored.")
     if known.content_hash != content_hash(text):
-        raise errors.IdempotencyConflict()
+        raise errors.IdempotencyConflict
     return _read_message(known), True
 
 
 async def add_answer(
-    db: Database, tenant: TenantId, conversation: ConversationId, *, id: MessageId, **values: Any  # noqa: A002
+    db: Database,
+    tenant: TenantId,
+    conversation: ConversationId,
+    *,
+    id: MessageId,
+    **values: Any,  # noqa: A002
 ) -> MessageRecord:
     """Store an answer under its id; the same id again changes nothing. `values` are fields of MessageRecord."""
     values = {"id": id, "role": "assistant", "client_id": None} | values
@@ -177,9 +230,12 @@ async def _add(
             async with db.transaction() as session:
                 await _touch(session, tenant, conversation)
                 row = MessageRow(
-                    tenant_id=tenant, conversation_id=conversation, ordinal=await _next_ordinal(session, tenant, conversation),
-                    created_at=now(), **{"status": "complete"} | values,
-                )  # fmt: skip
+                    tenant_id=tenant,
+                    conversation_id=conversation,
+                    ordinal=await _next_ordinal(session, tenant, conversation),
+                    created_at=now(),
+                    **{"status": "complete"} | values,
+                )
                 session.add(row)
         except IntegrityError:
             if await _is_there(db, tenant, conversation, values):
@@ -205,7 +261,10 @@ async def _next_ordinal(session: AsyncSession, tenant: TenantId, conversation: C
 
 
 async def _is_there(db: Database, tenant: TenantId, conversation: ConversationId, values: dict[str, Any]) -> bool:
-    if values["client_id"] is not None and await _by_client_id(db, tenant, conversation, values["client_id"]) is not None:
+    if (
+        values["client_id"] is not None
+        and await _by_client_id(db, tenant, conversation, values["client_id"]) is not None
+    ):
         return True
     async with db.session() as session:
         query = select(MessageRow.id).where(MessageRow.tenant_id == tenant, MessageRow.id == values["id"])
@@ -244,9 +303,11 @@ async def answer_to(
     query = (
         select(MessageRow)
         .where(
-            MessageRow.tenant_id == tenant, MessageRow.conversation_id == conversation, MessageRow.reply_to == message,
+            MessageRow.tenant_id == tenant,
+            MessageRow.conversation_id == conversation,
+            MessageRow.reply_to == message,
             MessageRow.role == "assistant",
-        )  # fmt: skip
+        )
         .order_by(MessageRow.ordinal.desc())
         .limit(1)
     )
@@ -269,7 +330,7 @@ async def messages_before(
         if before is not None:
             anchor = await session.scalar(_one(tenant, conversation, before))
             if anchor is None:
-                raise errors.MessageUnknown()
+                raise errors.MessageUnknown
             query = query.where(MessageRow.ordinal < anchor.ordinal)
         rows = (await session.scalars(query.order_by(MessageRow.ordinal.desc()).limit(limit))).all()
     return tuple(_read_message(row) for row in reversed(rows))
@@ -282,7 +343,7 @@ async def list_messages(
     query = select(MessageRow).where(MessageRow.tenant_id == tenant, MessageRow.conversation_id == conversation)
     if cursor is not None:
         if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 9:
-            raise errors.BadCursor()
+            raise errors.BadCursor
         query = query.where(MessageRow.ordinal > int(cursor))
     async with db.session() as session:
         rows = (await session.scalars(query.order_by(MessageRow.ordinal).limit(limit + 1))).all()
@@ -304,7 +365,5 @@ async def rate_message(
     async with db.transaction() as session:
         row = await session.scalar(_one(tenant, conversation, message))
         if row is None or row.role != "assistant":
-            raise errors.MessageUnknown()
+            raise errors.MessageUnknown
         row.rating, row.rating_comment = rating, comment
-
-

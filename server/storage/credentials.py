@@ -73,5 +73,3 @@ async def find_renewal(db: Database, bot: BotId, token: str) -> VisitorRecord | 
     async with db.session() as session:
         row = await session.scalar(query)
     return None if row is None else read_visitor(row)
-
-

@@ -39,9 +39,9 @@ def decode(cursor: str) -> tuple[datetime, str]:
         created_at, row_id = json.loads(raw)
         moment = datetime.fromisoformat(created_at)
     except (ValueError, TypeError, binascii.Error, RecursionError):
-        raise errors.BadCursor() from None
+        raise errors.BadCursor from None
     if not isinstance(row_id, str) or moment.tzinfo is None or encode(moment, row_id) != cursor:
-        raise errors.BadCursor()
+        raise errors.BadCursor
     return moment, row_id
 
 

@@ -45,7 +45,7 @@ class Files:
             await asyncio.to_thread(_settle, part, folder / stored.sha256)
         except OSError as problem:
             if problem.errno in FULL:
-                raise errors.StorageFull() from None
+                raise errors.StorageFull from None
             raise
         finally:
             with contextlib.suppress(OSError):
@@ -62,13 +62,13 @@ class Files:
                 digest.update(chunk)
                 await asyncio.to_thread(file.write, chunk)
         if size == 0:
-            raise errors.EmptyFile()
+            raise errors.EmptyFile
         return StoredFile(digest.hexdigest(), size)
 
     def path(self, tenant: TenantId, sha256: str) -> Path:
         """Where a file lies; raises NotFound for anything that is not a hash."""
         if not _SHA256.match(sha256):
-            raise errors.NotFound()
+            raise errors.NotFound
         return self._folder(tenant) / sha256
 
     async def delete(self, tenant: TenantId, sha256: str) -> None:
@@ -77,7 +77,7 @@ class Files:
 
     def _folder(self, tenant: TenantId) -> Path:
         if not _TENANT.match(tenant):
-            raise errors.NotFound()
+            raise errors.NotFound
         return self._root / tenant
 
 

@@ -48,12 +48,12 @@ async def begin(db: Database, tenant: TenantId, key: str, route: str, body_hash:
                 return _judge(row, body_hash)
         else:
             return Begun()
-    raise errors.IdempotencyRunning()
+    raise errors.IdempotencyRunning
 
 
 def _judge(row: IdempotencyRow, body_hash: str) -> Replay:
     if row.body_hash != body_hash:
-        raise errors.IdempotencyConflict()
+        raise errors.IdempotencyConflict
     if row.status is None or row.answer is None:
         raise errors.IdempotencyRunning(retry_after_s=1)
     return Replay(row.status, row.answer)

@@ -59,15 +59,29 @@ class Secrets:
         return hmac.digest(self.derive("answer cache"), tenant.encode(), "sha256")
 
     def sign_visitor_token(
-        self, *, tenant: TenantId, bot: BotId, origin: str, visitor: VisitorId, conversation: ConversationId, life_s: int
+        self,
+        *,
+        tenant: TenantId,
+        bot: BotId,
+        origin: str,
+        visitor: VisitorId,
+        conversation: ConversationId,
+        life_s: int,
     ) -> tuple[str, datetime]:
         """A token and the instant it ends."""
         now = datetime.now(UTC).replace(microsecond=0)
         expires_at = now + timedelta(seconds=life_s)
         claims = {
-            "typ": VISITOR, "aud": bot, "org": origin, "sub": visitor, "cid": conversation, "ten": tenant, "iat": now,
-            "exp": expires_at, "jti": secrets.token_hex(8),
-        }  # fmt: skip
+            "typ": VISITOR,
+            "aud": bot,
+            "org": origin,
+            "sub": visitor,
+            "cid": conversation,
+            "ten": tenant,
+            "iat": now,
+            "exp": expires_at,
+            "jti": secrets.token_hex(8),
+        }
         return jwt.encode(claims, self._visitor_key, ALGORITHM, headers={"kid": self._kid}), expires_at
 
     def read_visitor_token(
@@ -77,26 +91,34 @@ class Secrets:
         claims = self._decode(token, leeway_s)
         try:
             read = VisitorClaims(
-                TenantId(claims["ten"]), BotId(claims["aud"]), claims["org"], VisitorId(claims["sub"]),
-                ConversationId(claims["cid"]), datetime.fromtimestamp(claims["exp"], UTC),
-            )  # fmt: skip
+                TenantId(claims["ten"]),
+                BotId(claims["aud"]),
+                claims["org"],
+                VisitorId(claims["sub"]),
+                ConversationId(claims["cid"]),
+                datetime.fromtimestamp(claims["exp"], UTC),
+            )
         except (KeyError, TypeError, ValueError):
-            raise errors.TokenInvalid() from None
+            raise errors.TokenInvalid from None
         if claims.get("typ") != VISITOR or (bot is not None and read.bot != bot):
-            raise errors.TokenInvalid()
+            raise errors.TokenInvalid
         if origin is not None and read.origin != origin:
-            raise errors.TokenInvalid()
+            raise errors.TokenInvalid
         return read
 
     def _decode(self, token: str, leeway_s: int) -> dict[str, Any]:
         try:
             return jwt.decode(
-                token, self._visitor_key, [ALGORITHM], leeway=leeway_s, options={"verify_aud": False, "require": ["exp", "iat", "sub"]}
+                token,
+                self._visitor_key,
+                [ALGORITHM],
+                leeway=leeway_s,
+                options={"verify_aud": False, "require": ["exp", "iat", "sub"]},
             )
         except jwt.ExpiredSignatureError:
-            raise errors.TokenExpired() from None
+            raise errors.TokenExpired from None
         except jwt.InvalidTokenError:
-            raise errors.TokenInvalid() from None
+            raise errors.TokenInvalid from None
 
 
 def load_secrets(settings: Settings) -> Secrets:

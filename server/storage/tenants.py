@@ -38,9 +38,15 @@ def read_member(row: MemberRow) -> MemberRecord:
 
 def read_key(row: ApiKeyRow) -> ApiKeyRecord:
     return ApiKeyRecord(
-        ApiKeyId(row.id), TenantId(row.tenant_id), row.name, row.last_four, row.created_at, row.expires_at, row.revoked_at,
+        ApiKeyId(row.id),
+        TenantId(row.tenant_id),
+        row.name,
+        row.last_four,
+        row.created_at,
+        row.expires_at,
+        row.revoked_at,
         row.last_used_at,
-    )  # fmt: skip
+    )
 
 
 async def check_password(stored: str | None, password: str) -> bool:
@@ -60,9 +66,13 @@ async def create_tenant(
 ) -> TenantRecord:
     """Open a tenant under an id that the caller made."""
     row = TenantRow(
-        id=tenant, name=name, status="active", monthly_budget_nanousd=monthly_budget_nanousd, messages_per_minute=600,
+        id=tenant,
+        name=name,
+        status="active",
+        monthly_budget_nanousd=monthly_budget_nanousd,
+        messages_per_minute=600,
         created_at=now(),
-    )  # fmt: skip
+    )
     async with db.transaction() as session:
         session.add(row)
     return read_tenant(row)
@@ -76,14 +86,19 @@ async def get_tenant(db: Database, tenant: TenantId) -> TenantRecord | None:
 
 
 async def update_tenant(
-    db: Database, tenant: TenantId, *, name: str = _UNSET, monthly_budget_nanousd: int | None = _UNSET, status: str = _UNSET
+    db: Database,
+    tenant: TenantId,
+    *,
+    name: str = _UNSET,
+    monthly_budget_nanousd: int | None = _UNSET,
+    status: str = _UNSET,
 ) -> TenantRecord:
     """Change what is given; raises NotFound."""
     given = {"name": name, "monthly_budget_nanousd": monthly_budget_nanousd, "status": status}
     async with db.transaction() as session:
         row = await session.get(TenantRow, tenant)
         if row is None:
-            raise errors.NotFound()
+            raise errors.NotFound
         for column, value in given.items():
             if value is not _UNSET:
                 setattr(row, column, value)
@@ -91,11 +106,18 @@ async def update_tenant(
 
 
 # Members --------------------------------------------------------------------------------------------------------------
-async def create_member(db: Database, tenant: TenantId, email: str, password: str, role: Role = "owner") -> MemberRecord:
+async def create_member(
+    db: Database, tenant: TenantId, email: str, password: str, role: Role = "owner"
+) -> MemberRecord:
     """Add a member; raises Conflict when the e-mail address is in use."""
     hashed = await asyncio.to_thread(PasswordHasher().hash, password)
     row = MemberRow(
-        id=new_id("member"), tenant_id=tenant, email=email.strip().lower(), password_hash=hashed, role=role, created_at=now()
+        id=new_id("member"),
+        tenant_id=tenant,
+        email=email.strip().lower(),
+        password_hash=hashed,
+        role=role,
+        created_at=now(),
     )
     try:
         async with db.transaction() as session:
@@ -120,7 +142,9 @@ async def set_password(db: Database, tenant: TenantId, member: MemberId, passwor
             update(MemberRow).where(MemberRow.tenant_id == tenant, MemberRow.id == member).values(password_hash=hashed)
         )
         await session.execute(
-            delete(ConsoleSessionRow).where(ConsoleSessionRow.tenant_id == tenant, ConsoleSessionRow.member_id == member)
+            delete(ConsoleSessionRow).where(
+                ConsoleSessionRow.tenant_id == tenant, ConsoleSessionRow.member_id == member
+            )
         )
 
 
@@ -128,9 +152,13 @@ async def open_console_session(db: Database, tenant: TenantId, member: MemberRec
     """Open a session of a week: the cookie's value (stored as a hash only) and the session."""
     token = new_token()
     session_row = ConsoleSessionRow(
-        token_hash=hash_token(token), tenant_id=tenant, member_id=member.id, csrf_token=secrets.token_urlsafe(32),
-        created_at=now(), expires_at=now() + SESSION_LIFE,
-    )  # fmt: skip
+        token_hash=hash_token(token),
+        tenant_id=tenant,
+        member_id=member.id,
+        csrf_token=secrets.token_urlsafe(32),
+        created_at=now(),
+        expires_at=now() + SESSION_LIFE,
+    )
     async with db.transaction() as session:
         await session.execute(
             delete(ConsoleSessionRow).where(ConsoleSessionRow.tenant_id == tenant, ConsoleSessionRow.expires_at < now())
@@ -156,9 +184,14 @@ async def create_api_key(
     """Make a key: the record, and the key itself, which is stored as a hash only."""
     key = new_api_key()
     row = ApiKeyRow(
-        id=new_id("api_key"), tenant_id=tenant, name=name, key_hash=hash_token(key), last_four=key[-4:], created_at=now(),
+        id=new_id("api_key"),
+        tenant_id=tenant,
+        name=name,
+        key_hash=hash_token(key),
+        last_four=key[-4:],
+        created_at=now(),
         expires_at=expires_at,
-    )  # fmt: skip
+    )
     async with db.transaction() as session:
         session.add(row)
     return read_key(row), key

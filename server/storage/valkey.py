@@ -35,15 +35,22 @@ class Valkey:
     def __init__(self, url: str) -> None:
         self.url = url
         pool = BlockingConnectionPool.from_url(
-            url, max_connections=POOL_SIZE, timeout=POOL_WAIT_S, socket_connect_timeout=CONNECT_S, socket_timeout=COMMAND_S,
-            retry=Retry(NoBackoff(), 1), retry_on_error=[exceptions.ConnectionError],
-        )  # fmt: skip
+            url,
+            max_connections=POOL_SIZE,
+            timeout=POOL_WAIT_S,
+            socket_connect_timeout=CONNECT_S,
+            socket_timeout=COMMAND_S,
+            retry=Retry(NoBackoff(), 1),
+            retry_on_error=[exceptions.ConnectionError],
+        )
         self.commands: Redis = Redis(connection_pool=pool)
         self._scripts: dict[str, AsyncScript] = {}
 
     def subscriber(self) -> Redis:
         """A fresh client without a read timeout, for the one task that listens; its caller closes it."""
-        return Redis(connection_pool=ConnectionPool.from_url(self.url, socket_connect_timeout=CONNECT_S, socket_timeout=None))
+        return Redis(
+            connection_pool=ConnectionPool.from_url(self.url, socket_connect_timeout=CONNECT_S, socket_timeout=None)
+        )
 
     async def script(self, name: str, lua: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         """Run a script by its hash; it is loaded again when the server has forgotten it."""
@@ -67,5 +74,3 @@ class Valkey:
 async def open_valkey(url: str) -> Valkey:
     """Connect to redis://, rediss:// or unix:// URLs; the first command connects, so an absent server is no error here."""
     return Valkey(url)
-
-

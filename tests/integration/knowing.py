@@ -86,6 +86,7 @@ class Knowing:
     files: Files
     tenant: TenantId
     bot: BotId
+    vectors_socket: Path
 
     @property
     def scope(self) -> BotScope:
@@ -133,4 +134,6 @@ async def knowing(db: Database, valkey: Valkey, folder: Path) -> AsyncIterator[K
             open_library(records, encoder_socket=encoder_socket(), vectors_socket=vectors) as library,
             open_jobs(Settings(data_dir=folder), db, valkey, library, files) as jobs,
         ):
-            yield Knowing(db=db, library=library, jobs=jobs, files=files, tenant=tenant, bot=bot.id)
+            yield Knowing(
+                db=db, library=library, jobs=jobs, files=files, tenant=tenant, bot=bot.id, vectors_socket=vectors
+            )

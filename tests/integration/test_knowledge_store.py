@@ -25,7 +25,9 @@ SIZE = 8
 QDRANT = os.environ.get("PARLOUR_TEST_QDRANT_URL", "")
 STORES = [
     "edge",
-    pytest.param("server", marks=pytest.mark.skipif(not QDRANT, reason="PARLOUR_TEST_QDRANT_URL names no Qdrant server")),
+    pytest.param(
+        "server", marks=pytest.mark.skipif(not QDRANT, reason="PARLOUR_TEST_QDRANT_URL names no Qdrant server")
+    ),
 ]
 
 
@@ -68,10 +70,16 @@ def _point(text: str, *head: float, document: str = "doc_a", from_epoch: int = 1
     )  # fmt: skip
 
 
-CAT, DOG, COW = _point("the cat sleeps", 1, 0, 0.1), _point("a dog barks", 0, 1, 0.1), _point("cows eat grass", 0.1, 0.1, 1)
+CAT, DOG, COW = (
+    _point("the cat sleeps", 1, 0, 0.1),
+    _point("a dog barks", 0, 1, 0.1),
+    _point("cows eat grass", 0.1, 0.1, 1),
+)
 
 
-async def _find(store: KnowledgeStore, bot: BotScope, question: str, *head: float, generation: int = 1) -> list[list[str]]:
+async def _find(
+    store: KnowledgeStore, bot: BotScope, question: str, *head: float, generation: int = 1
+) -> list[list[str]]:
     legs = await store.search(
         bot, generation=generation, dense=_vector(*head), words=[question_words(question, "en")], limit=10
     )
@@ -100,7 +108,9 @@ async def test_points_are_visible_between_their_epochs(store: KnowledgeStore, bo
 
 async def test_changes_may_be_repeated(store: KnowledgeStore, bot: BotScope) -> None:
     for _ in range(2):
-        await store.apply(bot, [Upsert((CAT, DOG)), Delete((DOG.id,)), Close((CAT.id,), 5)], generation=1, fingerprint="f")
+        await store.apply(
+            bot, [Upsert((CAT, DOG)), Delete((DOG.id,)), Close((CAT.id,), 5)], generation=1, fingerprint="f"
+        )
     assert (await store.stats(bot)).points == 1
 
 

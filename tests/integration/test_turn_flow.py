@@ -14,7 +14,8 @@ from server.bot import BotConfig
 from server.chat.answer import TurnRequest
 from server.chat.cache import AnswerCache
 from server.chat.insight import Insight
-from server.chat.turn import TurnParts, Turns, search_text
+from server.chat.search import search_text
+from server.chat.turn import TurnParts, Turns
 from server.ids import ConversationId, MessageId, TenantId, new_id, new_stream_id
 from server.limits.budgets import Budgets
 from server.llm.catalog import Price, Target, open_targets
@@ -242,6 +243,14 @@ async def test_nobody_is_left_without_a_word(modelled: House, upstream: Upstream
     assert text_of(events).startswith("I'm sorry")
     assert events[-1]["finishReason"] == "filtered"
     assert events[-1]["animation"] == "confused"
+
+
+async def test_an_empty_answer_is_never_kept(modelled: House, upstream: Upstream) -> None:
+    for _ in range(2):
+        upstream.script(Behaviour(tokens=0))
+        events = await modelled.take("How do I get a refund?")
+        assert text_of(events)
+        assert "cached" not in events[-1]
 
 
 async def test_a_dead_provider_is_never_an_outage(modelled: House, upstream: Upstream) -> None:

@@ -1,6 +1,6 @@
 """What a whole turn adds to a provider's stream: read through `Turns.take` and directly with httpx, in turns.
 
-`python -m tests.load.bench_turn` prints the figures; `measure()` returns them for build/bench.json. Under 15 s. The
+`measure()` prints the figures and returns them for build/bench.json. Under 15 s. The
 provider and Valkey run in processes of their own, so the CPU counted is this process's: SQLite's thread included.
 """
 
@@ -105,13 +105,16 @@ async def measure(short: bool = True) -> dict[str, float]:
             await _once(way, 1)
         alone = await _paired(ways, 1, 3 if short else 8)
         many = await _paired(ways, TOGETHER, 3 if short else 8)
-    return {
+    figures = {
         "turn.cpu_us_per_token": many["turn"].cpu_us,
         "turn.cpu_us_per_token_direct": many["direct"].cpu_us,
         "turn.cpu_ratio": many["turn"].cpu_us / many["direct"].cpu_us,
         "turn.cpu_us_per_token_c1": alone["turn"].cpu_us,
         "turn.added_ttft_ms_c1": alone["turn"].ttft_ms - alone["direct"].ttft_ms,
     }
+    for name, value in figures.items():
+        print(f"   {name:<36} {value:>12.3f}")
+    return figures
 
 
 async def _paired(ways: dict[str, Way], together: int, pairs: int) -> dict[str, Run]:
@@ -227,9 +230,8 @@ async def _child(*command: str) -> AsyncGenerator[asyncio.subprocess.Process, No
 
 
 def main() -> None:
-    """Print one figure a line."""
-    for name, value in asyncio.run(measure(short="--long" not in sys.argv)).items():
-        print(f"{name:40} {value:10.3f}")
+    """Measure once; the figures are printed on the way."""
+    asyncio.run(measure(short="--long" not in sys.argv))
 
 
 if __name__ == "__main__":

@@ -148,6 +148,7 @@ def test_the_words_of_the_trade_are_no_feelings(text: str) -> None:
         ("Je suis très déçue et furieuse", "negative"),
         ("ありがとうございます", "positive"),
         ("配送太慢了 😡", "negative"),
+        ("配送速度非常快,客服人员也很耐心地回答了问题,谢谢你们", "positive"),
     ],
 )
 def test_sentiment(text: str, sentiment: str) -> None:

@@ -23,6 +23,11 @@ def test_topics_found_but_not_used_come_first_in_the_visitors_language() -> None
     assert texts == ("Erzähl mir von „Exchanges“", "Erzähl mir von „Versand“", "What do you cost?")
 
 
+def test_a_topic_that_is_a_question_is_asked_as_it_stands() -> None:
+    offered = [citable(1, "Orders > Refunds"), citable(2, "FAQ > Does it use cookies?")]
+    assert suggest(BOT, INSIGHT.read("What?"), "What?", offered, offered[:1])[0] == "Does it use cookies?"
+
+
 def test_a_greeting_gets_the_starters_and_a_farewell_nothing() -> None:
     assert suggest(BOT, INSIGHT.read("Hello"), "Hello", [], []) == BOT.starters
     assert suggest(BOT, INSIGHT.read("bye"), "bye", [], []) == ()

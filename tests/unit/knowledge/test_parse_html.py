@@ -29,7 +29,9 @@ PLACES = {
 
 
 def _page(body: str) -> bytes:
-    return f"<html><head><title>Returns</title></head><body><h1>Returns</h1><p>{VISIBLE}</p>{body}</body></html>".encode()
+    return (
+        f"<html><head><title>Returns</title></head><body><h1>Returns</h1><p>{VISIBLE}</p>{body}</body></html>".encode()
+    )
 
 
 @pytest.mark.parametrize("place", PLACES)
