@@ -115,10 +115,10 @@ class Follower:
             self._take(event)
 
     def _take(self, event: Event) -> None:
-        if event.seq != self.seq + 1:
-            self._fall_behind(event.seq)
-        elif not self._wishes.deltas and event.kind in FOLDABLE:
+        if not self._wishes.deltas and event.kind in FOLDABLE and event.seq == max(self._top, self.seq) + 1:
             self._top = event.seq  # a snapshot will stand for it
+        elif event.seq != self.seq + 1:
+            self._fall_behind(event.seq)
         else:
             self.seq = event.seq
             self._outbox.put_event(event)

@@ -1,7 +1,8 @@
 """Rate limits: sliding windows in Valkey, checked all at once and counted all or none.
 
-A window is a hash of sub-window counters. The sum of every sub-window that touches (now - W, now] is compared, so no window
-of that length ever holds more than the limit; the price is refusing slightly early (3 % with twelve sub-windows).
+A window is a hash of sub-window counters. The sum of every sub-window that touches (now - W, now] is compared, so no
+window of that length ever holds more than the limit; the price is refusing slightly early (3 % with twelve
+sub-windows).
 """
 
 from __future__ import annotations
@@ -66,13 +67,16 @@ class Admitted:
     reset_ms: int
 
 
-# KEYS: one hash for each limit. ARGV: for each limit its value, window, parts, amount. Server time: clocks of nodes differ.
+# KEYS: one hash for each limit. ARGV: for each limit its value, window, parts, amount. Server time: clocks of nodes
+# differ. Refused is told with the limit that keeps the caller waiting longest, so that waiting once is enough.
 ADMIT = """
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local least, which = nil, 1
+local refused, refused_left, longest = nil, 0, 0
 for i, k in ipairs(KEYS) do
-  local limit, window, parts, amount = tonumber(ARGV[i*4-3]), tonumber(ARGV[i*4-2]), tonumber(ARGV[i*4-1]), tonumber(ARGV[i*4])
+  local limit, window = tonumber(ARGV[i*4-3]), tonumber(ARGV[i*4-2])
+  local parts, amount = tonumber(ARGV[i*4-1]), tonumber(ARGV[i*4])
   local step = window / parts
   local current = math.floor(now / step)
   local sum, live = 0, {}
@@ -87,7 +91,8 @@ for i, k in ipairs(KEYS) do
       live[#live+1] = {part, count}
     end
   end
-  if sum + amount > limit then
+  local remaining = limit - sum - amount
+  if remaining < 0 then
     table.sort(live, function(a, b) return a[1] < b[1] end)
     local left, wait = sum, window
     for _, entry in ipairs(live) do
@@ -97,11 +102,12 @@ for i, k in ipairs(KEYS) do
         break
       end
     end
-    return {0, i, math.max(0, limit - sum), math.ceil(wait)}
+    if wait > longest then refused, refused_left, longest = i, math.max(0, limit - sum), wait end
+  elseif least == nil or remaining / limit < least / tonumber(ARGV[which*4-3]) then
+    least, which = remaining, i
   end
-  local remaining = limit - sum - amount
-  if least == nil or remaining / limit < least / tonumber(ARGV[which*4-3]) then least, which = remaining, i end
 end
+if refused then return {0, refused, refused_left, math.ceil(longest)} end
 for i, k in ipairs(KEYS) do
   local window, parts, amount = tonumber(ARGV[i*4-2]), tonumber(ARGV[i*4-1]), tonumber(ARGV[i*4])
   redis.call('HINCRBY', k, math.floor(now / (window / parts)), amount)
@@ -149,27 +155,53 @@ def _verdict(charge: Charge, admitted: bool, remaining: int, wait_ms: int) -> Ad
 
 
 class LocalWindows:
-    """The same verdicts from this process's memory: coarser (one window, no parts), bounded in size."""
+    """The same verdicts from this process's memory, by the same sub-windows; bounded in size."""
 
     LARGEST = 50_000
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._counts: dict[tuple[str, int], int] = {}
+        self._counts: dict[str, dict[int, int]] = {}
 
     def admit(self, keys: Sequence[str], charges: Sequence[Charge]) -> tuple[int, int, int, int]:
         """The answer ADMIT would give."""
-        if len(self._counts) > self.LARGEST:
-            self._counts.clear()
         now_ms = int(self._clock() * 1000)
-        slots = [(name, now_ms // LIMITS[charge.limit].window_ms) for name, charge in zip(keys, charges, strict=True)]
-        least = (0, 10**9)
-        for number, (slot, charge) in enumerate(zip(slots, charges, strict=True), start=1):
-            remaining = _value(charge) - self._counts.get(slot, 0) - charge.amount
-            window = LIMITS[charge.limit].window_ms
-            if remaining < 0:
-                return 0, number, remaining + charge.amount, window - now_ms % window
-            least = min(least, (number, remaining), key=lambda pair: pair[1])
-        for slot, charge in zip(slots, charges, strict=True):
-            self._counts[slot] = self._counts.get(slot, 0) + charge.amount
-        return 1, max(1, least[0]), least[1], 0
+        self._stay_small()
+        verdicts = [self._judge(name, charge, now_ms) for name, charge in zip(keys, charges, strict=True)]
+        longest = max(range(len(charges)), key=lambda at: verdicts[at][1])
+        remaining, wait_ms = verdicts[longest]
+        if wait_ms:
+            return 0, longest + 1, max(0, remaining + charges[longest].amount), wait_ms
+        for name, charge in zip(keys, charges, strict=True):
+            counts, part = self._counts.setdefault(name, {}), now_ms // _step(charge)
+            counts[part] = counts.get(part, 0) + charge.amount
+        tightest = min(range(len(charges)), key=lambda at: verdicts[at][0] / max(1, _value(charges[at])))
+        return 1, tightest + 1, verdicts[tightest][0], 0
+
+    def _judge(self, name: str, charge: Charge, now_ms: int) -> tuple[int, int]:
+        """What would be left, and how long to wait when that is less than nothing."""
+        row, step = LIMITS[charge.limit], _step(charge)
+        counts = self._counts.get(name, {})
+        for part in [part for part in counts if part < now_ms // step - row.parts]:
+            del counts[part]
+        used, limit = sum(counts.values()), _value(charge)
+        remaining = limit - used - charge.amount
+        if remaining >= 0:
+            return remaining, 0
+        for part in sorted(counts):
+            used -= counts[part]
+            if used + charge.amount <= limit:
+                return remaining, (part + row.parts + 1) * step - now_ms
+        return remaining, row.window_ms
+
+    def _stay_small(self) -> None:
+        """Forget the subjects that came first; only a flood of new ones gets here."""
+        if len(self._counts) <= self.LARGEST:
+            return
+        for name in list(self._counts)[: self.LARGEST // 2]:
+            del self._counts[name]
+
+
+def _step(charge: Charge) -> int:
+    row = LIMITS[charge.limit]
+    return row.window_ms // row.parts

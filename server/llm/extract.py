@@ -10,7 +10,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -32,22 +32,39 @@ HEADING_SHARE: Final = 0.55
 OPENING_FLOOR: Final = 0.5
 """The share that the first sentence under a heading must cover when only the heading and title carry the words."""
 LONE_FLOOR: Final = 0.6
+WHOLE_HEADING: Final = 0.8
+FIT_BONUS: Final = 0.25
+DEFINING_BONUS: Final = 0.3
 """When a question has several terms, a sentence with only one of them must carry most of the weight."""
 RELATED_SHARE: Final = 0.7
 SAME: Final = 0.6
+SHORT_CHARS: Final = 60
 
-_TOKEN = re.compile(r"[^\W_]+(?:[.@'\u2019-][^\W_]+)*")
+_TOKEN = re.compile(r"[^\W_]+(?:[_.@'\u2019-]+[^\W_]+)*")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 _ANAPHORA = re.compile(
-    r"(it|its|this|that|these|those|they|them|he|she|such|then|also|however|but|so|otherwise|instead|"
+    r"(yes|no|ja|nein|it|its|this|that|these|those|they|them|he|she|such|then|also|however|but|so|otherwise|instead|"
     r"diese[rsmn]?|dies|sie|er|es|dann|auch|aber|esto|esta|estos|ese|eso|también|cela|ceci|ils|elles|il|elle|"
     r"questo|questa|isto|isso|este|ele|ela)\b",
     re.IGNORECASE,
 )
+_VERDICT = re.compile(r"(?:yes|no|ja|nein|sí|oui|non|sì|sim|não)[.,!]", re.IGNORECASE)
 _NUMERIC = re.compile(
     r"\b(how (?:much|many|long|often|fast|big|large|old|far|soon)|when|what time|which (?:day|year|port|version)|"
     r"price|cost|limit|wie ?(?:viel|lange|oft|gro(?:ß|ss)|schnell)|wann|cuánt\w+|cuándo|combien|quand|"
     r"quanto|quanti|quando)\b",
+    re.IGNORECASE,
+)
+
+
+_DEFINITION = re.compile(
+    r"\s*(?:what|who)(?:'s| is| are)\b|\s*(?:was|wer) (?:ist|sind)\b|\s*¿?(?:qu[eé]|qui[eé]n) (?:es|son)\b|"
+    r"\s*qu['\u2019]est-ce|\s*(?:che )?cos['\u2019 ]?[aè]|\s*o que (?:é|são)\b",
+    re.IGNORECASE,
+)
+_SUBJECT = re.compile(
+    r"(?:(?:the|an?|der|die|das|ein|eine|el|la|los|las|le|les|il|lo|os?|as?) )?(.{2,60}?) "
+    r"(?:is|are|ist|sind|es|son|est|sont|è|sono|é|são|means|stands for)\b",
     re.IGNORECASE,
 )
 
@@ -64,6 +81,8 @@ class Sentence:
     kind: str
     own: frozenset[str]
     around: frozenset[str]
+    head: frozenset[str] = frozenset()
+    fit: float = 0.0
     score: float = 0.0
     covers: frozenset[str] = frozenset()
 
@@ -111,10 +130,13 @@ def _candidates(passages: Sequence[Passage], laid_out: Sequence[Sequence[Block]]
             if block.kind == "code":
                 continue
             around = frozenset([*title, *terms(block.heading), *terms(block.lead)])
+            head = frozenset(terms(block.heading or passage.place.rsplit(" > ", 1)[-1]))
             for i, text in enumerate(block.sentences):
                 if text.endswith(":") and i + 1 == len(block.sentences):
                     around |= _led_into(parts, block_at)
-                found.append(Sentence(text, at, passage.n, block_at, i, block.kind, frozenset(terms(text)), around))
+                found.append(
+                    Sentence(text, at, passage.n, block_at, i, block.kind, frozenset(terms(text)), around, head)
+                )
     return found
 
 
@@ -131,23 +153,54 @@ def _ranked(question: str, asked: Sequence[str], candidates: Sequence[Sentence])
     whole = sum(weights.values())
     if not whole:
         return []
-    numeric = bool(_NUMERIC.search(question))
+    numeric, steps = bool(_NUMERIC.search(question)), bool(QUESTION_HOW.search(question))
+    defining = bool(_DEFINITION.match(question))
     scored = []
-    for sentence in candidates:
+    for candidate in candidates:
+        sentence = replace(candidate, fit=_fit(weights, whole, candidate.head), covers=_covers(asked, candidate.own))
+        if _is_dangling(sentence):
+            continue
         own = sum(weight * _match(term, sentence.own) for term, weight in weights.items()) / whole
-        both = (
-            sum(
-                weight * max(_match(term, sentence.own), HEADING_SHARE * _match(term, sentence.around))
-                for term, weight in weights.items()
-            )
-            / whole
-        )
-        floor = FLOOR if len(asked) == 1 or len(_covers(asked, sentence.own)) > 1 else LONE_FLOOR
-        if (both >= floor and own >= OWN_FLOOR) or (both >= OPENING_FLOOR and _is_opening(sentence)):
-            scored.append(
-                replace(sentence, score=both + _bonus(sentence, numeric), covers=_covers(asked, sentence.own))
-            )
+        both = sum(weight * _nearness(term, sentence) for term, weight in weights.items()) / whole
+        if _is_answer(sentence, asked, own, both):
+            score = both + _bonus(sentence, numeric, steps)
+            score += DEFINING_BONUS if defining and _defines(sentence.text, asked) else 0.0
+            scored.append(replace(sentence, score=score))
     return sorted(scored, key=lambda sentence: (-sentence.score, sentence.passage, sentence.block, sentence.at))
+
+
+def _is_dangling(sentence: Sentence) -> bool:
+    """A question answers nothing, and a yes or no belongs to the heading it answers."""
+    return sentence.text.endswith("?") or (not sentence.fit and _VERDICT.match(sentence.text) is not None)
+
+
+def _nearness(term: str, sentence: Sentence) -> float:
+    return max(_match(term, sentence.own), HEADING_SHARE * _match(term, sentence.around))
+
+
+def _is_answer(sentence: Sentence, asked: Sequence[str], own: float, both: float) -> bool:
+    """Whether enough of the question is there, in the sentence's own words or as the opening under its heading."""
+    if _is_opening(sentence) and both >= OPENING_FLOOR and (sentence.fit or own >= OWN_FLOOR):
+        return True
+    if len(asked) > 1 and len(sentence.covers) < 2:
+        return both >= LONE_FLOOR and own >= OPENING_FLOOR
+    return both >= FLOOR and own >= OWN_FLOOR
+
+
+def _fit(weights: Mapping[str, float], whole: float, head: frozenset[str]) -> float:
+    """How nearly the heading above a sentence is the question itself: all it asks and little besides; 0, or 0.5 to 1."""
+    covered = sum(weight * _match(term, head) for term, weight in weights.items()) / whole
+    if covered < WHOLE_HEADING or not head:
+        return 0.0
+    asked = frozenset(weights)
+    share = sum(1 for term in head if _match(term, asked)) / len(head)
+    return share if share >= 0.5 else 0.0
+
+
+def _defines(text: str, asked: Sequence[str]) -> bool:
+    """Whether a sentence says what the asked thing is: the thing is its subject."""
+    found = _SUBJECT.match(text)
+    return found is not None and set(terms(found.group(1))) == set(asked)
 
 
 def _weights(asked: Sequence[str], candidates: Sequence[Sentence]) -> dict[str, float]:
@@ -166,7 +219,9 @@ def _match(term: str, there: frozenset[str]) -> float:
         return 1.0
     if any(other in there for other in related(term)):
         return RELATED_SHARE
-    if len(term) >= 5 and any(len(other) >= 5 and (term in other or other in term) for other in there):
+    if len(term) >= 5 and any(
+        len(other) >= 5 and (term in other or other in term) and "_" not in other for other in there
+    ):
         return RELATED_SHARE
     return 0.0
 
@@ -177,17 +232,17 @@ def _covers(asked: Sequence[str], own: frozenset[str]) -> frozenset[str]:
 
 def _is_opening(sentence: Sentence) -> bool:
     """The first sentence under a heading that is itself the question: what follows is its answer."""
-    return sentence.at == 0 and sentence.kind == "text"
+    return sentence.at == 0 and sentence.block == 0 and sentence.kind == "text"
 
 
-def _bonus(sentence: Sentence, numeric: bool) -> float:
-    bonus = 0.04 / (1 + sentence.passage)
+def _bonus(sentence: Sentence, numeric: bool, steps: bool) -> float:
+    bonus = 0.04 / (1 + sentence.passage) + FIT_BONUS * sentence.fit * (3 if _is_opening(sentence) else 1)
     if numeric and re.search(r"\d", sentence.text):
         bonus += 0.12
     if sentence.at == 0 and sentence.kind == "text":
         bonus += 0.03
-    if sentence.text.endswith("?"):
-        bonus -= 0.3
+    if steps and sentence.text.endswith(":"):
+        bonus += 0.1
     if sentence.kind == "table":
         bonus -= 0.06
     if len(sentence.text) > 320:
@@ -227,7 +282,7 @@ def _laid_out(lead: str, block: Block, n: int) -> str | None:
 
 def _chosen(ranked: Sequence[Sentence], laid_out: Sequence[Sequence[Block]]) -> list[Sentence]:
     best = ranked[0]
-    chosen = [*_antecedent(best, laid_out), best]
+    chosen = [*_antecedent(best, laid_out), best, *_continuation(best, laid_out)]
     for sentence in ranked[1:]:
         if sentence.kind == "table" != best.kind:
             continue  # a table beside prose repeats it
@@ -249,6 +304,19 @@ def _antecedent(sentence: Sentence, laid_out: Sequence[Sequence[Block]]) -> list
     return [replace(sentence, text=text, at=sentence.at - 1, own=frozenset(terms(text)))]
 
 
+def _continuation(sentence: Sentence, laid_out: Sequence[Sequence[Block]]) -> list[Sentence]:
+    """Under a heading that is the question, the sentence that goes on with `it` belongs to the answer."""
+    block = laid_out[sentence.passage][sentence.block]
+    if not sentence.fit or sentence.kind != "text" or sentence.at + 1 >= len(block.sentences):
+        return []
+    text = block.sentences[sentence.at + 1]
+    if len(text) + len(sentence.text) > MAX_CHARS or text.endswith((":", "?")):
+        return []
+    if not _ANAPHORA.match(text) and len(sentence.text) > SHORT_CHARS:
+        return []
+    return [replace(sentence, text=text, at=sentence.at + 1, own=frozenset(terms(text)))]
+
+
 def _follows_any(sentence: Sentence, chosen: Iterable[Sentence]) -> bool:
     place = (sentence.passage, sentence.block, sentence.at - 1)
     return any((one.passage, one.block, one.at) == place for one in chosen)
@@ -261,6 +329,8 @@ def _is_new(sentence: Sentence, chosen: Sequence[Sentence], best: Sentence) -> b
         if one.text == sentence.text or (union and len(one.own & sentence.own) / len(union) >= SAME):
             return False
     said = frozenset(term for one in chosen for term in one.covers)
+    if sentence.passage != best.passage and (best.fit or len(sentence.covers) < 2):
+        return False  # what another passage adds by one word is beside the question
     return sentence.score >= AS_GOOD * best.score or not sentence.covers <= said
 
 

@@ -38,8 +38,8 @@ _ABBREVIATION: Final = re.compile(
     re.IGNORECASE,
 )
 _COMMAND: Final = re.compile(
-    r"<(?:!|\w+[\s>/])|\$ \S|[{}]|(?:curl|pip3?|npm|npx|git|docker|python3?|cd|export|sudo|import|from \w+ import|const|"
-    r"let|var) [\w./@{\"'-]*(?:$|[ \n;=])(?![^\n]*[.!?]$)"
+    r"[A-Z][A-Z0-9_]+=\S|<(?:!|\w+[\s>/])|\$ \S|[{}]|(?:curl|pip3?|npm|npx|git|docker|python3?|cd|export|sudo|import|"
+    r"from \w+ import|const|let|var) [\w./@{\"'-]*(?:$|[ \n;=])(?![^\n]*[.!?]$)"
 )
 MAX_SIGNS: Final = 0.08
 _WHOLE_END: Final = (".", "!", "?", "…", "。", "\uff01", "\uff1f", ":", "”", '"', ")", "»", "`")
@@ -206,7 +206,7 @@ class _Reader:
     def _flush(self) -> None:
         lines, self._lines = self._lines, []
         kind, self._kind = self._kind, "text"
-        if kind == "text" and _is_code(lines):
+        if kind == "text" and lines and (_is_code(lines) or self._is_led_in(lines)):
             kind = "code"  # our own parser leaves the fences out
         found = self._read(kind, lines)
         if found:
@@ -226,6 +226,10 @@ class _Reader:
             return [row for line in lines if (row := _row_text(_cells(line), columns))]
         found = sentences(plain(" ".join(line.strip() for line in lines)))
         return [one for at, one in enumerate(found) if _is_whole(one, first=at == 0)]
+
+    def _is_led_in(self, lines: list[str]) -> bool:
+        """One short line that is no sentence, right after a colon: a command to type."""
+        return len(lines) == 1 and bool(self._lead()) and not lines[0].rstrip().endswith(_WHOLE_END)
 
     def _lead(self) -> str:
         if not self._blocks or self._blocks[-1].kind != "text" or self._blocks[-1].heading != self._heading:

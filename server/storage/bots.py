@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from server import errors
 from server.bot import BotConfig
@@ -26,7 +28,7 @@ def read_bot(row: BotRow | BotVersionRow) -> BotRecord:
 
 
 async def create_bot(db: Database, tenant: TenantId, config: BotConfig, *, bot_id: BotId | None = None) -> BotRecord:
-    """Make a bot with version 1."""
+    """Make a bot with version 1; raises Conflict when its id is in use."""
     moment = now()
     row = BotRow(
         id=bot_id or new_id("bot"),
@@ -37,10 +39,13 @@ async def create_bot(db: Database, tenant: TenantId, config: BotConfig, *, bot_i
         created_at=moment,
         updated_at=moment,
     )
-    async with db.transaction() as session:
-        session.add(row)
-        await session.flush()
-        session.add(_version_of(row))
+    try:
+        async with db.transaction() as session:
+            session.add(row)
+            await session.flush()
+            session.add(_version_of(row))
+    except IntegrityError:
+        raise errors.Conflict("This bot exists already, or its tenant does not.") from None
     return read_bot(row)
 
 
@@ -69,16 +74,22 @@ async def update_bot(
 ) -> BotRecord:
     """Make a new version; raises NotFound, or VersionConflict when the bot is not at `if_version` any more."""
     async with db.transaction() as session:
-        query = select(BotRow).where(BotRow.tenant_id == tenant, BotRow.id == bot).with_for_update()
-        row = await session.scalar(query)
-        if row is None:
-            raise errors.NotFound
+        row = await _locked(session, tenant, bot)
         if if_version is not None and row.version != if_version:
             raise errors.VersionConflict(f"The bot is at version {row.version}, not {if_version}.")
         row.version, row.config, row.updated_at = row.version + 1, config.model_dump(mode="json"), now()
-        # Two writers on SQLite: the second one's insert fails on the version's key instead of overwriting the first.
         session.add(_version_of(row))
     return read_bot(row)
+
+
+async def _locked(session: AsyncSession, tenant: TenantId, bot: BotId) -> BotRow:
+    """Take the bot's row by a write: SQLite locks nothing by reading, and PostgreSQL waits here just as well."""
+    mine = (BotRow.tenant_id == tenant, BotRow.id == bot)
+    await session.execute(update(BotRow).where(*mine).values(version=BotRow.version))
+    row = await session.scalar(select(BotRow).where(*mine))
+    if row is None:
+        raise errors.NotFound("There is no such bot.")
+    return row
 
 
 async def list_versions(db: Database, tenant: TenantId, bot: BotId) -> tuple[BotRecord, ...]:
@@ -101,9 +112,6 @@ async def knowledge_epoch(db: Database, tenant: TenantId, bot: BotId) -> int:
 
 async def delete_bot(db: Database, tenant: TenantId, bot: BotId) -> bool:
     """Remove a bot and every row that belongs to it; False when the tenant has no such bot."""
+    query = delete(BotRow).where(BotRow.tenant_id == tenant, BotRow.id == bot)
     async with db.transaction() as session:
-        found = await session.scalar(select(BotRow.id).where(BotRow.tenant_id == tenant, BotRow.id == bot))
-        if found is None:
-            return False
-        await session.execute(delete(BotRow).where(BotRow.tenant_id == tenant, BotRow.id == bot))
-    return True
+        return bool((await session.execute(query)).rowcount)  # type: ignore[attr-defined]

@@ -16,11 +16,11 @@ from server.storage.cursors import fetch_page
 from server.storage.database import Database, now
 from server.storage.records import ConversationRecord, MessageRecord, Page, VisitorRecord
 from server.storage.secrets import hash_token, new_token
-from server.storage.tables import ConversationRow, MessageRow, VisitorRow
+from server.storage.tables import BotRow, ConversationRow, MessageRow, VisitorRow
 
 _MESSAGE_FIELDS = tuple(entry.name for entry in fields(MessageRecord))
-# Two writers of one conversation may choose the same ordinal: the loser takes the next one.
-ORDINAL_TRIES = 20
+# Writers of one conversation queue at its row, so one try is enough; more are for a row that vanished in between.
+ADD_TRIES = 3
 
 
 def read_visitor(row: VisitorRow) -> VisitorRecord:
@@ -50,7 +50,7 @@ def _read_message(row: MessageRow) -> MessageRecord:
 async def create_visitor(
     db: Database, tenant: TenantId, bot: BotId, *, locale: str | None = None
 ) -> tuple[VisitorRecord, str]:
-    """A new visitor and its renewal token, which is stored as a hash only."""
+    """A new visitor and its renewal token, which is stored as a hash only; raises NotFound for a foreign bot."""
     token, moment = new_token(), now()
     row = VisitorRow(
         id=new_id("visitor"),
@@ -61,18 +61,31 @@ async def create_visitor(
         created_at=moment,
         seen_at=moment,
     )
-    async with db.transaction() as session:
-        session.add(row)
+    owned = select(BotRow.id).where(BotRow.tenant_id == tenant, BotRow.id == bot)
+    await _add_below(db, owned, row)
     return read_visitor(row), token
 
 
 async def rotate_renewal(db: Database, tenant: TenantId, visitor: VisitorId) -> str:
-    """A new renewal token; the one before is worth nothing from now on."""
+    """A new renewal token; the one before is worth nothing from now on. Raises NotFound."""
     token = new_token()
     query = update(VisitorRow).where(VisitorRow.tenant_id == tenant, VisitorRow.id == visitor)
     async with db.transaction() as session:
-        await session.execute(query.values(renewal_hash=hash_token(token), seen_at=now()))
+        rotated = await session.execute(query.values(renewal_hash=hash_token(token), seen_at=now()))
+        if not rotated.rowcount:  # type: ignore[attr-defined]
+            raise errors.NotFound("There is no such visitor.")
     return token
+
+
+async def _add_below(db: Database, owner: Any, row: VisitorRow | ConversationRow) -> None:
+    """Add a row whose owner the tenant must have: the key of another tenant's row would satisfy the database."""
+    try:
+        async with db.transaction() as session:
+            if await session.scalar(owner) is None:
+                raise errors.NotFound
+            session.add(row)
+    except IntegrityError:
+        raise errors.Conflict("This id is in use, or its owner has just been deleted.") from None
 
 
 # Conversations --------------------------------------------------------------------------------------------------------
@@ -87,7 +100,7 @@ async def create_conversation(
     page: str | None = None,
     conversation_id: ConversationId | None = None,
 ) -> ConversationRecord:
-    """Open a conversation of a visitor with a bot."""
+    """Open a conversation of a visitor with a bot; raises NotFound for a foreign visitor, Conflict for a used id."""
     moment = now()
     row = ConversationRow(
         id=conversation_id or new_id("conversation"),
@@ -100,8 +113,10 @@ async def create_conversation(
         created_at=moment,
         updated_at=moment,
     )
-    async with db.transaction() as session:
-        session.add(row)
+    owned = select(VisitorRow.id).where(
+        VisitorRow.tenant_id == tenant, VisitorRow.bot_id == bot, VisitorRow.id == visitor
+    )
+    await _add_below(db, owned, row)
     return _read_conversation(row)
 
 
@@ -196,7 +211,7 @@ async def add_visitor_message(
             return _read_message(added), False
         known = await _by_client_id(db, tenant, conversation, client_id)
     if known is None:
-        raise errors.Unavailable("The message could not be stored.")
+        raise errors.Conflict("The message could not be stored.")
     if known.content_hash != content_hash(text):
         raise errors.IdempotencyConflict
     return _read_message(known), True
@@ -207,8 +222,8 @@ async def add_answer(
     tenant: TenantId,
     conversation: ConversationId,
     *,
-    id: MessageId,
-    **values: Any,  # noqa: A002
+    id: MessageId,  # noqa: A002
+    **values: Any,
 ) -> MessageRecord:
     """Store an answer under its id; the same id again changes nothing. `values` are fields of MessageRecord."""
     values = {"id": id, "role": "assistant", "client_id": None} | values
@@ -216,7 +231,7 @@ async def add_answer(
     if added is None:
         present = await get_message(db, tenant, conversation, id)
         if present is None:
-            raise errors.Unavailable("The answer could not be stored.")
+            raise errors.Conflict("This answer's id is in use in another conversation.")
         return present
     return _read_message(added)
 
@@ -225,7 +240,7 @@ async def _add(
     db: Database, tenant: TenantId, conversation: ConversationId, values: dict[str, Any]
 ) -> MessageRow | None:
     """Append a row at the next ordinal; None when its id or client id is there already."""
-    for _ in range(ORDINAL_TRIES):
+    for _ in range(ADD_TRIES):
         try:
             async with db.transaction() as session:
                 await _touch(session, tenant, conversation)
@@ -242,7 +257,7 @@ async def _add(
                 return None
         else:
             return row
-    raise errors.Busy("Too many messages are being added to this conversation.")
+    raise errors.Conflict("This message's id is in use elsewhere.")
 
 
 async def _touch(session: AsyncSession, tenant: TenantId, conversation: ConversationId) -> None:
@@ -358,12 +373,17 @@ async def mark_replaced(db: Database, tenant: TenantId, message: MessageId, by: 
         await session.execute(query.values(status="replaced", replaced_by=by))
 
 
-async def rate_message(
+async def rate_message(  # noqa: PLR0917
     db: Database, tenant: TenantId, conversation: ConversationId, message: MessageId, rating: str, comment: str | None
 ) -> None:
     """Keep what the visitor thinks of an answer; raises MessageUnknown."""
+    query = update(MessageRow).where(
+        MessageRow.tenant_id == tenant,
+        MessageRow.conversation_id == conversation,
+        MessageRow.id == message,
+        MessageRow.role == "assistant",
+    )
     async with db.transaction() as session:
-        row = await session.scalar(_one(tenant, conversation, message))
-        if row is None or row.role != "assistant":
+        rated = await session.execute(query.values(rating=rating, rating_comment=comment))
+        if not rated.rowcount:  # type: ignore[attr-defined]
             raise errors.MessageUnknown
-        row.rating, row.rating_comment = rating, comment

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from datetime import timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, select, update
 
+from server import errors
 from server.ids import BotId
 from server.storage.bots import read_bot
 from server.storage.conversations import read_visitor
@@ -18,6 +21,7 @@ from server.storage.tenants import check_password, read_key, read_member
 # `last_used_at` is for people: once a minute is exact enough, and a write for every request is not free.
 USED_EVERY = timedelta(minutes=1)
 LONGEST_TOKEN = 200
+_BOT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 async def find_api_key(db: Database, key: str) -> ApiKeyRecord | None:
@@ -29,8 +33,10 @@ async def find_api_key(db: Database, key: str) -> ApiKeyRecord | None:
     if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now()):
         return None
     if row.last_used_at is None or now() - row.last_used_at > USED_EVERY:
-        async with db.transaction() as session:
-            await session.execute(update(ApiKeyRow).where(ApiKeyRow.id == row.id).values(last_used_at=now()))
+        # A busy database must not make a good key worthless.
+        with contextlib.suppress(errors.Unavailable, errors.StorageFull):
+            async with db.transaction() as session:
+                await session.execute(update(ApiKeyRow).where(ApiKeyRow.id == row.id).values(last_used_at=now()))
     return read_key(row)
 
 
@@ -48,7 +54,10 @@ async def find_console_session(db: Database, token: str) -> ConsoleSession | Non
         return None
     query = (
         select(ConsoleSessionRow, MemberRow)
-        .join(MemberRow, MemberRow.id == ConsoleSessionRow.member_id)
+        .join(
+            MemberRow,
+            and_(MemberRow.id == ConsoleSessionRow.member_id, MemberRow.tenant_id == ConsoleSessionRow.tenant_id),
+        )
         .where(ConsoleSessionRow.token_hash == hash_token(token), ConsoleSessionRow.expires_at > now())
     )
     async with db.session() as session:
@@ -60,8 +69,10 @@ async def find_console_session(db: Database, token: str) -> ConsoleSession | Non
 
 async def find_bot(db: Database, bot: str) -> BotRecord | None:
     """A bot by its publishable id: every site that embeds it shows that id to the world."""
+    if not _BOT.fullmatch(bot):
+        return None
     async with db.session() as session:
-        row = await session.get(BotRow, bot) if len(bot) <= 64 else None
+        row = await session.get(BotRow, bot)
     return None if row is None else read_bot(row)
 
 

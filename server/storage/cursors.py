@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
@@ -17,6 +17,7 @@ from server import errors
 from server.storage.records import Page
 
 Record = TypeVar("Record")
+_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class Listed(Protocol):
@@ -38,9 +39,10 @@ def decode(cursor: str) -> tuple[datetime, str]:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         created_at, row_id = json.loads(raw)
         moment = datetime.fromisoformat(created_at)
-    except (ValueError, TypeError, binascii.Error, RecursionError):
+        is_ours = moment.tzinfo is not None and _ID.fullmatch(row_id) is not None and encode(moment, row_id) == cursor
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise errors.BadCursor from None
-    if not isinstance(row_id, str) or moment.tzinfo is None or encode(moment, row_id) != cursor:
+    if not is_ours:
         raise errors.BadCursor
     return moment, row_id
 

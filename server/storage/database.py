@@ -6,16 +6,19 @@ TenantId, and `tests/unit/storage/test_tenant_scope.py` fails one that does not.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import JSON, DateTime, MetaData, TypeDecorator, event, text
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
+
+from server import errors
 
 NAMING = {
     "ix": "ix_%(column_0_label)s",
@@ -71,14 +74,16 @@ class Database:
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
         """A session for reading."""
-        async with self._sessions() as session:
-            yield session
+        with _documented_failures():
+            async with self._sessions() as session:
+                yield session
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A session that commits at its end, or rolls back if its body raises."""
-        async with self._sessions.begin() as session:
-            yield session
+        with _documented_failures():
+            async with self._sessions.begin() as session:
+                yield session
 
     async def is_up(self) -> bool:
         """Whether the database answers a trivial query."""
@@ -92,6 +97,48 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+
+
+# SQLSTATE classes of a database that cannot do it now: connection, rollback, resources, locks, shutdown.
+_NOT_NOW = frozenset({"08", "40", "53", "55", "57"})
+_BAD_DATA = "22"
+
+
+@contextmanager
+def _documented_failures() -> Iterator[None]:
+    """Say what the database cannot do in our own terms; a violated constraint is left to the caller, who knows why."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except (DBAPIError, PoolTimeoutError, OSError) as failure:
+        documented = _documented(failure)
+        if documented is None:
+            raise
+        raise documented from failure
+
+
+def _documented(failure: DBAPIError | PoolTimeoutError | OSError) -> errors.ParlourError | None:
+    if not isinstance(failure, DBAPIError):
+        return errors.Unavailable("The database is away.", retry_after_s=1)
+    original = failure.orig
+    state = str(getattr(original, "sqlstate", None) or "")
+    # asyncpg refuses some values before they are sent: a ValueError that looks like a broken connection.
+    if (
+        isinstance(failure, DataError)
+        or state.startswith(_BAD_DATA)
+        or isinstance(getattr(original, "__cause__", None), ValueError)
+    ):
+        return errors.BadMessage("A value cannot be stored.")
+    if state == "53100" or "disk is full" in str(original):
+        return errors.StorageFull()
+    if (
+        isinstance(failure, OperationalError | InterfaceError)
+        or failure.connection_invalidated
+        or state[:2] in _NOT_NOW
+    ):
+        return errors.Unavailable("The database is busy or away.", retry_after_s=1)
+    return None
 
 
 def _engine_options(url: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import secrets
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,10 @@ from pathlib import Path
 from server import errors
 from server.ids import TenantId
 
-_SHA256 = re.compile(r"^[0-9a-f]{64}$")
-_TENANT = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# A part this old has no writer any more: its process was killed.
+ABANDONED_S = 24 * 3600
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
@@ -40,7 +43,7 @@ class Files:
         folder = self._folder(tenant)
         part = folder / f".part-{secrets.token_hex(8)}"
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            await asyncio.to_thread(_prepare, folder)
             stored = await self._write(part, chunks, max_bytes)
             await asyncio.to_thread(_settle, part, folder / stored.sha256)
         except OSError as problem:
@@ -54,7 +57,7 @@ class Files:
 
     async def _write(self, part: Path, chunks: AsyncIterator[bytes], max_bytes: int) -> StoredFile:
         digest, size = hashlib.sha256(), 0
-        with part.open("xb") as file:
+        with await asyncio.to_thread(part.open, "xb") as file:
             async for chunk in chunks:
                 size += len(chunk)
                 if size > max_bytes:
@@ -67,7 +70,7 @@ class Files:
 
     def path(self, tenant: TenantId, sha256: str) -> Path:
         """Where a file lies; raises NotFound for anything that is not a hash."""
-        if not _SHA256.match(sha256):
+        if not _SHA256.fullmatch(sha256):
             raise errors.NotFound
         return self._folder(tenant) / sha256
 
@@ -76,9 +79,19 @@ class Files:
         await asyncio.to_thread(self.path(tenant, sha256).unlink, missing_ok=True)
 
     def _folder(self, tenant: TenantId) -> Path:
-        if not _TENANT.match(tenant):
+        if not _TENANT.fullmatch(tenant):
             raise errors.NotFound
         return self._root / tenant
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folder, and clear it of what killed processes left."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    oldest = time.time() - ABANDONED_S
+    for part in folder.glob(".part-*"):
+        with contextlib.suppress(FileNotFoundError):
+            if part.stat().st_mtime < oldest:
+                part.unlink()
 
 
 def _settle(part: Path, final: Path) -> None:

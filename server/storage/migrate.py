@@ -12,27 +12,30 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from server.storage.database import Database
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-# Any fixed number: whoever migrates this database on PostgreSQL holds this lock.
+# Any fixed number: whoever migrates this database on PostgreSQL holds this lock, until its transaction is over.
 ADVISORY_LOCK = 7_215_001
+# By database: a migration happens whole or not at all. SQLite changes a table by copying and dropping it, and a drop
+# deletes what refers to it unless foreign keys are off; inside a transaction they cannot be switched.
+_BEFORE: dict[bool, tuple[str, ...]] = {
+    True: ("PRAGMA foreign_keys=OFF", "BEGIN IMMEDIATE"),
+    False: (f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})",),
+}
 
 
 async def migrate(db: Database) -> None:
     """Upgrade to the newest revision; a database that is there already costs one query."""
     async with _alone(db), db.engine.connect() as connection:
-        if db.is_sqlite:
-            await connection.run_sync(_upgrade)
-        else:
-            await connection.execute(text(f"SELECT pg_advisory_lock({ADVISORY_LOCK})"))
-            try:
-                await connection.run_sync(_upgrade)
-            finally:
-                await connection.execute(text(f"SELECT pg_advisory_unlock({ADVISORY_LOCK})"))
+        for statement in _BEFORE[db.is_sqlite]:
+            await connection.exec_driver_sql(statement)
+        await connection.run_sync(_upgrade)
         await connection.commit()
+        if db.is_sqlite:
+            await connection.exec_driver_sql("PRAGMA foreign_keys=ON")
 
 
 def _upgrade(connection: Connection) -> None:
@@ -57,6 +60,6 @@ async def _alone(db: Database) -> AsyncIterator[None]:
     if not db.is_sqlite or not name or name == ":memory:":
         yield
         return
-    with Path(f"{name}.migrate.lock").open("a") as lock:
+    with await asyncio.to_thread(Path(f"{name}.migrate.lock").open, "a") as lock:
         await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
         yield

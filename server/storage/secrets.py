@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import zlib
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _KEY_LENGTH = 43
 _CHECK_LENGTH = 6
 SHORTEST_SECRET = 32
+_SIGNATURE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +110,30 @@ class Secrets:
         return read
 
     def _decode(self, token: str, leeway_s: int) -> dict[str, Any]:
+        if not _is_canonical(token):
+            raise errors.TokenInvalid
         try:
             return jwt.decode(
                 token,
                 self._visitor_key,
                 [ALGORITHM],
                 leeway=leeway_s,
-                options={"verify_aud": False, "require": ["exp", "iat", "sub"]},
+                # Whether `iat` lies ahead is not asked: the clock of the node that signed may run ahead of ours.
+                options={"verify_aud": False, "verify_iat": False, "require": ["exp", "iat", "sub"]},
             )
         except jwt.ExpiredSignatureError:
             raise errors.TokenExpired from None
-        except jwt.InvalidTokenError:
+        except (jwt.InvalidTokenError, ValueError, RecursionError):
             raise errors.TokenInvalid from None
+
+
+def _is_canonical(token: str) -> bool:
+    """Whether the signature is written the one way it is made: base64 leaves two bits of its last character unread."""
+    signature = token.rpartition(".")[2]
+    if not _SIGNATURE.fullmatch(signature):
+        return False
+    raw = base64.urlsafe_b64decode(signature + "=")
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode() == signature
 
 
 def load_secrets(settings: Settings) -> Secrets:
@@ -132,6 +147,16 @@ def load_secrets(settings: Settings) -> Secrets:
 
 def _kept_secret(path: Path) -> bytes:
     """Two processes may start at once: whoever creates the file first decides, and it appears whole."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not path.exists():
+        _make_secret(path)
+    kept = path.read_bytes()
+    if len(kept) < SHORTEST_SECRET:
+        raise SettingError(f"{path.name} in the data folder is damaged: restore it, or remove it to end all sessions")
+    return kept
+
+
+def _make_secret(path: Path) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -144,7 +169,6 @@ def _kept_secret(path: Path) -> bytes:
         pass
     finally:
         part.unlink()
-    return path.read_bytes()
 
 
 # Opaque tokens --------------------------------------------------------------------------------------------------------

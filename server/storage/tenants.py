@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from server import errors
@@ -64,7 +64,7 @@ def _verify(stored: str, password: str) -> bool:
 async def create_tenant(
     db: Database, tenant: TenantId, name: str, *, monthly_budget_nanousd: int | None = None
 ) -> TenantRecord:
-    """Open a tenant under an id that the caller made."""
+    """Open a tenant under an id that the caller made; raises Conflict when that id is in use."""
     row = TenantRow(
         id=tenant,
         name=name,
@@ -73,8 +73,11 @@ async def create_tenant(
         messages_per_minute=600,
         created_at=now(),
     )
-    async with db.transaction() as session:
-        session.add(row)
+    try:
+        async with db.transaction() as session:
+            session.add(row)
+    except IntegrityError:
+        raise errors.Conflict("This tenant exists already.") from None
     return read_tenant(row)
 
 
@@ -135,12 +138,14 @@ async def list_members(db: Database, tenant: TenantId) -> tuple[MemberRecord, ..
 
 
 async def set_password(db: Database, tenant: TenantId, member: MemberId, password: str) -> None:
-    """Change a member's password and end its console sessions."""
+    """Change a member's password and end its console sessions; raises NotFound."""
     hashed = await asyncio.to_thread(PasswordHasher().hash, password)
     async with db.transaction() as session:
-        await session.execute(
+        changed = await session.execute(
             update(MemberRow).where(MemberRow.tenant_id == tenant, MemberRow.id == member).values(password_hash=hashed)
         )
+        if not changed.rowcount:  # type: ignore[attr-defined]
+            raise errors.NotFound("There is no such member.")
         await session.execute(
             delete(ConsoleSessionRow).where(
                 ConsoleSessionRow.tenant_id == tenant, ConsoleSessionRow.member_id == member
@@ -149,7 +154,9 @@ async def set_password(db: Database, tenant: TenantId, member: MemberId, passwor
 
 
 async def open_console_session(db: Database, tenant: TenantId, member: MemberRecord) -> tuple[str, ConsoleSession]:
-    """Open a session of a week: the cookie's value (stored as a hash only) and the session."""
+    """Open a session of a week: the cookie's value (stored as a hash only) and the session; raises NotFound."""
+    if member.tenant_id != tenant:
+        raise errors.NotFound("There is no such member.")
     token = new_token()
     session_row = ConsoleSessionRow(
         token_hash=hash_token(token),
@@ -208,10 +215,7 @@ async def list_api_keys(db: Database, tenant: TenantId, *, limit: int, cursor: s
 
 async def revoke_api_key(db: Database, tenant: TenantId, key: ApiKeyId) -> bool:
     """Make a key worthless; False when the tenant has no such key."""
-    query = select(ApiKeyRow).where(ApiKeyRow.tenant_id == tenant, ApiKeyRow.id == key)
+    query = update(ApiKeyRow).where(ApiKeyRow.tenant_id == tenant, ApiKeyRow.id == key)
     async with db.transaction() as session:
-        row = await session.scalar(query)
-        if row is None:
-            return False
-        row.revoked_at = row.revoked_at or now()
-    return True
+        revoked = await session.execute(query.values(revoked_at=func.coalesce(ApiKeyRow.revoked_at, now())))
+        return bool(revoked.rowcount)  # type: ignore[attr-defined]

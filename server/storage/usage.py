@@ -21,7 +21,15 @@ async def add_usage(db: Database, tenant: TenantId, rows: Sequence[dict[str, Any
             async with db.transaction() as session:
                 session.add(UsageRow(tenant_id=tenant, created_at=now(), **row))
         except IntegrityError:
-            continue
+            # Only a row that is there already may be passed over: anything else would lose money silently.
+            if not await _is_there(db, tenant, row["id"]):
+                raise
+
+
+async def _is_there(db: Database, tenant: TenantId, row_id: str) -> bool:
+    async with db.session() as session:
+        query = select(UsageRow.id).where(UsageRow.tenant_id == tenant, UsageRow.id == row_id)
+        return await session.scalar(query) is not None
 
 
 async def spent_since(db: Database, tenant: TenantId, since: datetime, *, bot: BotId | None = None) -> int:

@@ -1,7 +1,8 @@
 """The Valkey door: one pool with deadlines, one connection for pub/sub, scripts by hash, keys by one function.
 
 No caller waits longer than 300 ms for a command: Valkey holds nothing that cannot be replaced, so a slow one counts as
-away. The pool blocks instead of raising when it is full, because a burst is not a failure.
+away. A broken connection is tried once more, a slow one is not. The pool blocks instead of raising when it is full,
+because a burst is not a failure.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ CONNECT_S = 0.2
 COMMAND_S = 0.3
 POOL_SIZE = 64
 POOL_WAIT_S = 0.3
+# A Valkey that is full, whose disk is full or that is a replica is as good as away for whoever must count.
+CANNOT_WRITE = ("OOM", "MISCONF", "READONLY", "command not allowed when used memory")
 AWAY = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError, OSError)
 
 
@@ -40,8 +43,7 @@ class Valkey:
             timeout=POOL_WAIT_S,
             socket_connect_timeout=CONNECT_S,
             socket_timeout=COMMAND_S,
-            retry=Retry(NoBackoff(), 1),
-            retry_on_error=[exceptions.ConnectionError],
+            retry=Retry(NoBackoff(), 1, supported_errors=(exceptions.ConnectionError,)),
         )
         self.commands: Redis = Redis(connection_pool=pool)
         self._scripts: dict[str, AsyncScript] = {}
@@ -57,7 +59,12 @@ class Valkey:
         script = self._scripts.get(name)
         if script is None:
             script = self._scripts[name] = self.commands.register_script(lua)
-        return await script(keys=list(keys), args=list(arguments))
+        try:
+            return await script(keys=list(keys), args=list(arguments))
+        except exceptions.ResponseError as refusal:
+            if str(refusal).startswith(CANNOT_WRITE):
+                raise exceptions.ConnectionError(str(refusal)) from refusal
+            raise
 
     async def is_up(self) -> bool:
         """Whether it answers."""
@@ -72,5 +79,5 @@ class Valkey:
 
 
 async def open_valkey(url: str) -> Valkey:
-    """Connect to redis://, rediss:// or unix:// URLs; the first command connects, so an absent server is no error here."""
+    """Take redis://, rediss:// or unix:// URLs; the first command connects, so an absent server is no error here."""
     return Valkey(url)

@@ -37,7 +37,7 @@ def test_an_owner_edits_uploads_and_tries(demo: Running, page: Page, shot: Calla
     page.get_by_role("tab", name="Try").click()
     page.locator(".composer textarea").fill("What does the Aurora bicycle cost?")
     page.locator(".composer textarea").press("Enter")
-    expect(page.locator(".message:not(.mine) .markdown").last).to_contain_text("749", timeout=20_000)
+    expect(page.locator("article.assistant .markdown").last).to_contain_text("749", timeout=20_000)
     shot("console-try")
 
 

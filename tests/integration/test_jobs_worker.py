@@ -25,7 +25,7 @@ from tests.integration.knowing import ROOT, Knowing, encoder_socket, knowing
 RERUN_S = 15.0
 LONG = "\n\n".join(
     f"## Rule {number}\n\n"
-    + " ".join(f"Rule {number} says that gate {number * 7 + part} opens at dawn." for part in range(14))
+    + " ".join(f"Rule {number} says that gate {number * 100 + part} opens at dawn." for part in range(14))
     for number in range(90)
 )
 
@@ -136,8 +136,10 @@ async def test_the_sweep_finds_what_valkey_forgot_and_progress_is_told(
         await _until(is_ready, 30)
     told = []
     async with aclosing(listening):
-        while message := await listening.get_message(ignore_subscribe_messages=True, timeout=1.0):
-            told.append(json.loads(message["data"]))
+        # The first None stands for the acknowledged subscription, the second for the end.
+        for _ in range(2):
+            while message := await listening.get_message(ignore_subscribe_messages=True, timeout=0.5):
+                told.append(json.loads(message["data"]))
     await listening.connection_pool.disconnect()
     states = [(row["event"], row["data"]["status"]) for row in told]
     assert states[0] == ("document", "parsing")

@@ -5,13 +5,10 @@ from __future__ import annotations
 from alembic import context
 
 from server.storage import tables
-from server.storage.database import Base
-
-assert tables  # importing the module declares the tables
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
+    target_metadata=tables.TenantRow.metadata,
     # SQLite changes a column by copying its table.
     render_as_batch=True,
     compare_type=True,

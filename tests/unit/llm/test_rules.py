@@ -48,8 +48,8 @@ Refunds are made within 14 days of the purchase. They go to the card that was ch
 """
 DOCUMENTS = """and therefore the visitor sees nothing of it. Documents can be uploaded as TXT, Markdown, HTML, PDF
 and DOCX. The largest file is 20 MB. Uploaded files are stored encrypted on the server's disk. To delete a document,
-open the console and choose Delete; it is gone from every answer within a minute. The avatar has nine animations: idle, wave
-and oth"""
+open the console and choose Delete; it is gone from every answer within a minute. The avatar has nine animations: idle,
+wave and oth"""
 HOURS = """# Öffnungszeiten
 Unser Laden ist montags bis freitags von 9 bis 18 Uhr geöffnet. Samstags schließen wir um 14 Uhr. An Feiertagen bleibt
 z. B. der Laden geschlossen.
