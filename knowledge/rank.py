@@ -14,10 +14,11 @@ from knowledge.records import StoredChunk
 from knowledge.store.contract import Hit, Legs
 
 # A cosine that speaks for itself; one that needs half of the question's words beside it; one that needs nearly all of
-# them, and of a question that has several.
+# them, and of a question that has several (or more closeness when it has only two).
 SURE_COSINE = 0.45
 LIKELY_COSINE = 0.30
 POSSIBLE_COSINE = 0.15
+PAIRED_COSINE = 0.20
 SHARED_WORDS = 0.5
 WORDS_ALONE = 0.75
 SEVERAL_WORDS = 3
@@ -111,7 +112,9 @@ def is_answerable(one: Judged, terms: int, dense: bool) -> bool:
         return one.coverage >= WORDS_ALONE or (not dense and one.coverage >= SHARED_WORDS and one.coverage * terms >= 2)
     if cosine >= SURE_COSINE or (cosine >= LIKELY_COSINE and one.coverage >= SHARED_WORDS):
         return True
-    return cosine >= POSSIBLE_COSINE and one.coverage >= WORDS_ALONE and terms >= SEVERAL_WORDS
+    if one.coverage < WORDS_ALONE or terms < 2:
+        return False
+    return cosine >= (POSSIBLE_COSINE if terms >= SEVERAL_WORDS else PAIRED_COSINE)
 
 
 def choose(judged: Sequence[Judged], *, terms: int, dense: bool, limit: int) -> list[Found]:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from server import __version__
-from server.settings import Settings, SettingError, read_settings
+from server.settings import SettingError, Settings, read_settings
 from server.telemetry import open_logs
 
 Command = Callable[[Settings, argparse.Namespace], Awaitable[int]]
@@ -90,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            return runner.run(parsed.run(settings, parsed))
+            code: int = runner.run(parsed.run(settings, parsed))
+            return code
         except KeyboardInterrupt:
             return 0
 

@@ -16,7 +16,9 @@ from server.ids import BotId, new_id
 from server.services import Services
 
 ROUTERS = (auth, bots, tenants, documents, conversations, messages, visitors, operations, pages)
-DESCRIPTION = "Bots that answer from your own documents. Errors are RFC 9457 problems; every code stands at /docs/errors."
+DESCRIPTION = (
+    "Bots that answer from your own documents. Errors are RFC 9457 problems; every code stands at /docs/errors."
+)
 # Called by the widget from the sites that embed it: no cookie ever counts here, so any origin may read the answer,
 # and the handlers decide by the bot's list of origins.
 VISITOR_ROUTES = ("/widget-config", "/visitor-tokens", "/events", "/commands")

@@ -76,9 +76,9 @@ class BotConfig(Strict):
     model: ModelSettings = ModelSettings()
     theme: Theme = Theme()
     avatar: Avatar = Avatar()
-    animations: dict[Literal["positive", "negative", "neutral", "greeting", "farewell", "explanation", "question"], Animation] = (
-        Field(default_factory=dict)
-    )
+    animations: dict[
+        Literal["positive", "negative", "neutral", "greeting", "farewell", "explanation", "question"], Animation
+    ] = Field(default_factory=dict)
     allowed_origins: tuple[str, ...] = Field(default=(), max_length=MAX_ORIGINS)
     limits: Limits = Limits()
 

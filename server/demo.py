@@ -93,7 +93,7 @@ async def _index_handbook(services: Services, access: DemoAccess) -> None:
 
 
 async def _bytes(page: Path) -> AsyncIterator[bytes]:
-    yield page.read_bytes()
+    yield await asyncio.to_thread(page.read_bytes)
 
 
 async def _documents(services: Services, access: DemoAccess) -> tuple[DocumentRecord, ...]:

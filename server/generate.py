@@ -22,7 +22,13 @@ _PARTS = [
     protocol.Heard,
 ]  # fmt: skip
 # Two nouns share a name on the two sides of the wire or with a browser's own type.
-_RENAMED = {"Error": "ErrorFrame", "Message": "MessageFrame", "Source": "SourceFrame", "History": "HistoryFrame", "Client": "ClientInfo"}
+_RENAMED = {
+    "Error": "ErrorFrame",
+    "Message": "MessageFrame",
+    "Source": "SourceFrame",
+    "History": "HistoryFrame",
+    "Client": "ClientInfo",
+}
 _ALIASES = {
     "Animation": protocol.Animation,
     "CueState": protocol.CueState,
@@ -36,10 +42,19 @@ _ALIASES = {
 
 def render() -> str:
     """The whole module as text."""
-    lines = [HEAD, f"export const PROTOCOL_VERSION = {protocol.VERSION};", f'export const SUBPROTOCOL = "{protocol.SUBPROTOCOL}";', ""]
+    lines = [
+        HEAD,
+        f"export const PROTOCOL_VERSION = {protocol.VERSION};",
+        f'export const SUBPROTOCOL = "{protocol.SUBPROTOCOL}";',
+        "",
+    ]
     lines += [f"export type {name} = {_literal(kind)};" for name, kind in _ALIASES.items()]
-    lines.append("export const ANIMATIONS = " + _array(protocol.ANIMATIONS) + " as const satisfies readonly Animation[];")
-    durable, ephemeral, client = (get_args(u) for u in (protocol.DurableFrame, protocol.EphemeralFrame, protocol.ClientFrame))
+    lines.append(
+        "export const ANIMATIONS = " + _array(protocol.ANIMATIONS) + " as const satisfies readonly Animation[];"
+    )
+    durable, ephemeral, client = (
+        get_args(u) for u in (protocol.DurableFrame, protocol.EphemeralFrame, protocol.ClientFrame)
+    )
     lines += [_interface(kind) for kind in [*_PARTS, *durable, *ephemeral, *client]]
     for name, kinds in {"DurableFrame": durable, "EphemeralFrame": ephemeral, "ClientFrame": client}.items():
         lines.append(f"export type {name} =\n  | " + "\n  | ".join(_name(kind) for kind in kinds) + ";")
@@ -56,7 +71,8 @@ def _literal(kind: Any) -> str:
 
 
 def _name(kind: Any) -> str:
-    return _RENAMED.get(kind.__name__, kind.__name__)
+    name: str = kind.__name__
+    return _RENAMED.get(name, name)
 
 
 def _interface(kind: Any) -> str:
@@ -86,7 +102,7 @@ def _type(hint: Any) -> str:
         return f"Record<string, {_type(get_args(hint)[1])}>"
     if origin in (Union, types.UnionType):
         return " | ".join(_type(part) for part in get_args(hint))
-    return _SCALARS.get(hint) or _name(hint)
+    return _SCALARS[hint] if hint in _SCALARS else _name(hint)
 
 
 def settings_in(readme: str) -> str:

@@ -273,7 +273,12 @@ class TypingFrame(TypedDict):
 class RateLimit(TypedDict):
     type: Literal["rate_limit"]
     scope: Literal[
-        "visitor_messages", "visitor_streams", "address_connections", "tenant_messages", "tenant_tokens", "tenant_budget"
+        "visitor_messages",
+        "visitor_streams",
+        "address_connections",
+        "tenant_messages",
+        "tenant_tokens",
+        "tenant_budget",
     ]
     limit: int
     remaining: int
@@ -502,7 +507,11 @@ class ClientFrames:
         kind = value["type"]
         adapter = self._adapters.get(kind)
         if adapter is None:
-            raise errors.NotPermitted(f"{kind} is not enabled here.") if kind in NOT_ENABLED_TYPES else errors.UnknownType()
+            raise (
+                errors.NotPermitted(f"{kind} is not enabled here.")
+                if kind in NOT_ENABLED_TYPES
+                else errors.UnknownType()
+            )
         try:
             return adapter.validate_python(value)  # type: ignore[no-any-return]
         except ValidationError as failure:

@@ -76,7 +76,12 @@ def _already_heard(_signal: int, _frame: FrameType | None) -> None:
 
 
 async def _beside(
-    settings: Settings, services: Services, family: Family, access: DemoAccess | None, ready_file: Path | None, server: object
+    settings: Settings,
+    services: Services,
+    family: Family,
+    access: DemoAccess | None,
+    ready_file: Path | None,
+    server: object,
 ) -> None:
     try:
         if family.is_owner and settings.worker:

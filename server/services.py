@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,7 +73,7 @@ class Services:
         return "ready" if self._started else "starting"
 
     # Who asks ---------------------------------------------------------------------------------------------------------
-    def address_of(self, scope: Mapping[str, Any]) -> str:
+    def address_of(self, scope: MutableMapping[str, Any]) -> str:
         """The visitor's address: the peer, or behind a trusted proxy the right-most address that is not one."""
         peer = scope["client"][0] if scope.get("client") else "unknown"
         forwarded = Headers(scope=scope).getlist("x-forwarded-for")
@@ -147,7 +147,9 @@ async def open_services(settings: Settings, children: Children | None = None) ->
             insight=insight, telemetry=telemetry,
         )  # fmt: skip
         turns, intake = Turns(parts), Intake(rates, insight)
-        hub = Hub(settings=settings, db=db, valkey=valkey, secrets=secrets, turns=turns, intake=intake, telemetry=telemetry)
+        hub = Hub(
+            settings=settings, db=db, valkey=valkey, secrets=secrets, turns=turns, intake=intake, telemetry=telemetry
+        )
         await hub.start()
         stack.push_async_callback(hub.stop)
         yield Services(

@@ -117,7 +117,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
 def describe_settings() -> str:
     """The settings as a Markdown table, for README.md."""
     rows = [
-        f"| `PARLOUR_{entry.name.upper()}` | {entry.metadata['help']} | {_shown(entry.default)} |" for entry in fields(Settings)
+        f"| `PARLOUR_{entry.name.upper()}` | {entry.metadata['help']} | {_shown(entry.default)} |"
+        for entry in fields(Settings)
     ]
     return "\n".join(["| setting | meaning | default |", "| --- | --- | --- |", *rows])
 

@@ -31,7 +31,7 @@ def loads(data: bytes | str, *, max_depth: int = MAX_DEPTH, max_values: int = MA
             text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_bounded
         )
     except (ValueError, RecursionError):
-        raise errors.BadJson() from None
+        raise errors.BadJson from None
     if not isinstance(value, dict):
         raise errors.BadMessage("The root must be an object.")
     _check_text(value)
@@ -42,11 +42,11 @@ def _decode(data: bytes | str) -> str:
     if isinstance(data, str):
         return data
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or data[:3] == b"\xef\xbb\xbf":
-        raise errors.BadEncoding()
+        raise errors.BadEncoding
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        raise errors.BadEncoding() from None
+        raise errors.BadEncoding from None
 
 
 def _check_shape(text: str, max_depth: int, max_values: int) -> None:
@@ -64,7 +64,7 @@ def _check_shape(text: str, max_depth: int, max_values: int) -> None:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        raise errors.DuplicateKey()
+        raise errors.DuplicateKey
     return value
 
 
@@ -92,7 +92,7 @@ def _check_text(value: Any) -> None:
         item = stack.pop()
         if isinstance(item, str):
             if _BAD_TEXT.search(item):
-                raise errors.BadText()
+                raise errors.BadText
         elif isinstance(item, dict):
             stack.extend(item.keys())
             stack.extend(item.values())

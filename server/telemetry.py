@@ -38,7 +38,9 @@ class Telemetry:
         answer = ["tenant", "bot", "provider", "model"]
         self.requests = self._counter("ai_requests", "Answers by outcome.", [*answer, "status"])
         self.response_duration = self._histogram("ai_response_duration_seconds", "From message to last token.", answer)
-        self.time_to_first_token = self._histogram("ai_time_to_first_token_seconds", "From message to first token.", answer)
+        self.time_to_first_token = self._histogram(
+            "ai_time_to_first_token_seconds", "From message to first token.", answer
+        )
         self.processing_duration = self._histogram("ai_processing_duration_seconds", "Time in one step.", ["step"])
         self.processing_errors = self._counter("ai_processing_errors", "Failed steps.", ["step", "code"])
         self.tokens_used = self._counter("ai_tokens_used", "Tokens by kind.", [*answer, "kind"])
@@ -57,7 +59,11 @@ class Telemetry:
         self.hub_slow = self._counter("hub_slow", "Slow readers by action.", ["action"])
         self.hub_close = self._counter("hub_close", "Closed sockets by code.", ["code"])
         self.hub_append_batch = Histogram(
-            "hub_append_batch_size", "Appends in one pipeline.", [], registry=self.registry, buckets=(1, 2, 4, 8, 16, 32, 64, 128)
+            "hub_append_batch_size",
+            "Appends in one pipeline.",
+            [],
+            registry=self.registry,
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128),
         )
         self.hub_fenced = self._counter("hub_fenced", "Appends refused from a producer that lost its claim.", [])
         self.hub_stop = self._histogram("hub_stop_seconds", "From stop to the last event.", [])
@@ -65,7 +71,9 @@ class Telemetry:
         self.hub_drain = self._histogram("hub_drain_seconds", "Length of a drain.", [])
 
     def _declare_rest(self) -> None:
-        self.http_requests = self._counter("http_requests", "Requests by route and status.", ["method", "route", "status"])
+        self.http_requests = self._counter(
+            "http_requests", "Requests by route and status.", ["method", "route", "status"]
+        )
         self.http_duration = self._histogram("http_request_duration_seconds", "Time per request.", ["method", "route"])
         self.part_up = self._gauge("part_up", "1 when a part works, 0 when it does not.", ["part"])
 

@@ -14,6 +14,10 @@ from tests.running import Running, running_server
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One demo server for all tests that only talk to it: starting one costs a model."""
     folder: Path = tmp_path_factory.mktemp("demo")
-    limits = {"PARLOUR_CONNECTS_PER_MINUTE": "100000", "PARLOUR_MAX_SOCKETS_PER_ADDRESS": "10000", "PARLOUR_OPERATOR_TOKEN": "operator-for-tests"}
+    limits = {
+        "PARLOUR_CONNECTS_PER_MINUTE": "100000",
+        "PARLOUR_MAX_SOCKETS_PER_ADDRESS": "10000",
+        "PARLOUR_OPERATOR_TOKEN": "operator-for-tests",
+    }
     with running_server(folder / "data", environ=limits) as running:
         yield running

@@ -100,7 +100,9 @@ async def _tokens(text: str) -> AsyncIterator[str]:
             yield "x" * 400 + " "
             await asyncio.sleep(0)
         return
-    count, pace_s = (int(words[1]), float(words[2]) / 1000 if len(words) > 2 else 0.002) if words[0] == "count" else (3, 0.0)
+    count, pace_s = (
+        (int(words[1]), float(words[2]) / 1000 if len(words) > 2 else 0.002) if words[0] == "count" else (3, 0.0)
+    )
     for number in range(count):
         yield f"w{number} ✓😀 "
         await asyncio.sleep(pace_s)
@@ -173,7 +175,10 @@ class Stage:
         self.db = db
         self.valkey_url = valkey_url
         self.settings = Settings(
-            data_dir=folder, max_sockets_per_address=10_000, connects_per_minute=1_000_000, drain_s=5,
+            data_dir=folder,
+            max_sockets_per_address=10_000,
+            connects_per_minute=1_000_000,
+            drain_s=5,
             public_url="https://chat.example",
         )
         self.secrets = Secrets(MASTER)
@@ -237,7 +242,12 @@ class Stage:
 
     def sign(self, visitor: VisitorId, conversation: ConversationId, *, origin: str = ORIGIN, life_s: int = 900) -> str:
         token, _ = self.secrets.sign_visitor_token(
-            tenant=self.tenant.id, bot=self.bot.id, origin=origin, visitor=visitor, conversation=conversation, life_s=life_s
+            tenant=self.tenant.id,
+            bot=self.bot.id,
+            origin=origin,
+            visitor=visitor,
+            conversation=conversation,
+            life_s=life_s,
         )
         return token
 

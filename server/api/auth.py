@@ -44,10 +44,10 @@ class Principal:
 def bearer(request: Request) -> str | None:
     """The Authorization header's token; raises for credentials in the URL or a second header."""
     if URL_CREDENTIALS & {name.lower() for name in request.query_params}:
-        raise errors.TokenInUrl()
+        raise errors.TokenInUrl
     headers = request.headers.getlist("authorization")
     if len(headers) > 1:
-        raise errors.TwoCredentials()
+        raise errors.TwoCredentials
     if not headers:
         return None
     scheme, _, token = headers[0].partition(" ")
@@ -61,15 +61,15 @@ async def current_principal(request: Request) -> Principal:
     services = services_of(request)
     token, cookie = bearer(request), _cookie(request)
     if token is not None and cookie is not None:
-        raise errors.TwoCredentials()
+        raise errors.TwoCredentials
     if token is not None:
         return await _by_api_key(services, token)
     if cookie is not None:
         return await _by_cookie(services, request, cookie)
-    raise errors.Unauthorized()
+    raise errors.Unauthorized
 
 
-def require(role: Role):  # type: ignore[no-untyped-def]  # noqa: ANN201 - FastAPI reads the dependency's own signature
+def require(role: Role):  # type: ignore[no-untyped-def]
     """A dependency that lets only callers of this rank or a higher one pass."""
 
     async def check(principal: Annotated[Principal, Depends(current_principal)]) -> Principal:
@@ -96,7 +96,7 @@ def require_operator(request: Request) -> None:
 async def _by_api_key(services: Services, token: str) -> Principal:
     record = await credentials.find_api_key(services.db, token)
     if record is None:
-        raise errors.Unauthorized()
+        raise errors.Unauthorized
     return Principal(await _active(services, record.tenant_id), "api_key", "admin", record.name)
 
 
@@ -105,7 +105,9 @@ async def _by_cookie(services: Services, request: Request, cookie: str) -> Princ
     if session is None:
         raise errors.Unauthorized("The session has ended; sign in again.")
     _check_csrf(request, session)
-    return Principal(await _active(services, session.member.tenant_id), "member", session.member.role, session.member.email)
+    return Principal(
+        await _active(services, session.member.tenant_id), "member", session.member.role, session.member.email
+    )
 
 
 def _check_csrf(request: Request, session: ConsoleSession) -> None:
@@ -113,15 +115,15 @@ def _check_csrf(request: Request, session: ConsoleSession) -> None:
         return
     given = request.headers.get("x-csrf-token", "")
     if not secrets.compare_digest(given.encode(), session.csrf_token.encode()):
-        raise errors.CsrfFailed()
+        raise errors.CsrfFailed
 
 
 async def _active(services: Services, tenant: TenantId) -> TenantRecord:
     record = await tenants.get_tenant(services.db, tenant)
     if record is None:
-        raise errors.Unauthorized()
+        raise errors.Unauthorized
     if record.status != "active":
-        raise errors.TenantSuspended()
+        raise errors.TenantSuspended
     return record
 
 
@@ -142,7 +144,7 @@ async def sign_in(login: Login, request: Request) -> JSONResponse:
     await services.login_limit(login.email, request.client.host if request.client else "")
     member = await credentials.check_login(services.db, login.email, login.password)
     if member is None:
-        raise errors.LoginFailed()
+        raise errors.LoginFailed
     token, session = await tenants.open_console_session(services.db, member.tenant_id, member)
     answer = JSONResponse(await _describe(services, session))
     secure = services.settings.url.startswith("https://")

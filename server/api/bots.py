@@ -50,7 +50,9 @@ def merge_config(present: BotConfig | None, change: dict[str, Any]) -> BotConfig
     """The configuration after a change, checked whole; raises BadMessage or UnknownField with a pointer per field."""
     base = present.model_dump(mode="json") if present else {}
     merged = base | {
-        name: base[name] | value if isinstance(value, dict) and isinstance(base.get(name), dict) and name != "animations" else value
+        name: base[name] | value
+        if isinstance(value, dict) and isinstance(base.get(name), dict) and name != "animations"
+        else value
         for name, value in change.items()
     }
     try:
@@ -115,7 +117,9 @@ async def update_bot(
     services = services_of(request)
     present = await find_own_bot(services.db, principal, bot)
     config = merge_config(present.config, body.config)
-    changed = await bots.update_bot(services.db, principal.tenant_id, present.id, config, if_version=if_version(if_match))
+    changed = await bots.update_bot(
+        services.db, principal.tenant_id, present.id, config, if_version=if_version(if_match)
+    )
     return _tagged(changed)
 
 
@@ -126,7 +130,10 @@ async def list_versions(request: Request, bot: str, principal: Viewer) -> dict[s
     present = await find_own_bot(services.db, principal, bot)
     rows = await bots.list_versions(services.db, principal.tenant_id, present.id)
     return page(
-        [{"version": v.version, "config": v.config.model_dump(mode="json"), "created_at": v.created_at.isoformat()} for v in rows],
+        [
+            {"version": v.version, "config": v.config.model_dump(mode="json"), "created_at": v.created_at.isoformat()}
+            for v in rows
+        ],
         None,
     )
 

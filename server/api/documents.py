@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from pathlib import PurePath
 from typing import Any
@@ -85,7 +85,9 @@ async def upload(request: Request, bot: str, principal: Editor) -> JSONResponse:
         if not isinstance(file, UploadFile):
             raise errors.BadMessage("/file: the form has no file")
         name, media_type = clean_name(file.filename), await _media_type(file)
-        stored = await services.files.put(principal.tenant_id, _parts(file), max_bytes=services.settings.max_upload_bytes)
+        stored = await services.files.put(
+            principal.tenant_id, _parts(file), max_bytes=services.settings.max_upload_bytes
+        )
     document = await documents.create_document(
         services.db, principal.tenant_id, record.id, name=name, media_type=media_type, stored=stored
     )
@@ -99,10 +101,12 @@ async def _media_type(file: UploadFile) -> str:
     head = await file.read(HEAD_BYTES)
     await file.seek(0)
     if not head:
-        raise errors.EmptyFile()
+        raise errors.EmptyFile
     media_type = sniff(file.filename or "", head)
     if media_type is None:
-        raise errors.FileTypeUnknown("Readable are TXT, Markdown, HTML, PDF and DOCX; the content decides, not the name.")
+        raise errors.FileTypeUnknown(
+            "Readable are TXT, Markdown, HTML, PDF and DOCX; the content decides, not the name."
+        )
     return media_type
 
 
@@ -127,7 +131,7 @@ async def document_events(request: Request, bot: str, principal: Viewer) -> Stre
     return StreamingResponse(stream, media_type="text/event-stream", headers=SSE_HEADERS)
 
 
-async def _document_events(services: Services, principal: Principal, bot: BotId) -> AsyncIterator[str]:
+async def _document_events(services: Services, principal: Principal, bot: BotId) -> AsyncGenerator[str, None]:
     channel = documents.channel(principal.tenant_id, bot)
     # Listen first, then read: a change between the two is told twice rather than never.
     async with aclosing(services.hub.fanout.listen(channel)) as changes:

@@ -60,11 +60,13 @@ async def ask_again(
     present = await find_own_conversation(services.db, principal, conversation)
     record = await bots.get_bot(services.db, principal.tenant_id, present.bot_id)
     if record is None:
-        raise errors.NotFound()
+        raise errors.NotFound
     return await _answer(services, principal, record, present, body.text, key, accept)
 
 
-async def _conversation(services: Services, principal: Principal, bot: BotRecord, body: NewMessage) -> ConversationRecord:
+async def _conversation(
+    services: Services, principal: Principal, bot: BotRecord, body: NewMessage
+) -> ConversationRecord:
     if body.conversation_id is not None:
         found = await find_own_conversation(services.db, principal, body.conversation_id)
         if found.bot_id != bot.id:

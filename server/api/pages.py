@@ -78,7 +78,7 @@ class Assets:
         """One file; raises NotFound."""
         asset = self._files.get(name)
         if asset is None:
-            raise errors.NotFound()
+            raise errors.NotFound
         return asset
 
 
@@ -117,6 +117,12 @@ def _page(request: Request, name: str, replace: dict[str, str], *, nonce: str = 
 async def root() -> RedirectResponse:
     """The demo where there is one, else the console."""
     return RedirectResponse("/demo", 307)
+
+
+@router.get("/favicon.ico")
+async def favicon(request: Request) -> Response:
+    """Browsers ask for it whether a page names one or not."""
+    return _send(request, _assets(request).get("demo/icon.svg"), {"Cache-Control": SHORT})
 
 
 @router.get("/widget/v1/loader.js")

@@ -24,7 +24,12 @@ _STATUS_ERRORS: dict[int, type[errors.ParlourError]] = {
     415: errors.UnsupportedMedia,
 }
 # What pydantic calls a fault -> the code a caller can rely on; everything else is `bad_value`.
-_FIELD_CODES = {"extra_forbidden": "unknown_field", "missing": "missing", "string_too_long": "too_long", "too_long": "too_many"}
+_FIELD_CODES = {
+    "extra_forbidden": "unknown_field",
+    "missing": "missing",
+    "string_too_long": "too_long",
+    "too_long": "too_many",
+}
 
 
 def problem(request: Request, failure: errors.ParlourError) -> JSONResponse:

@@ -42,7 +42,7 @@ class StrictRequest(Request):
             async for part in self.stream():
                 received += part
                 if len(received) > MAX_JSON_BYTES:
-                    raise errors.TooLarge()
+                    raise errors.TooLarge
             self._body = bytes(received)
         return self._body
 
@@ -104,7 +104,9 @@ async def once(
         raise errors.BadMessage("Idempotency-Key: 1 to 255 printable ASCII characters.")
     db = services_of(request).db
     route = f"{request.method} {request.url.path}"
-    digest = hashlib.sha256(json.dumps(body.model_dump(mode="json") if body else None, sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(
+        json.dumps(body.model_dump(mode="json") if body else None, sort_keys=True).encode()
+    ).hexdigest()
     begun = await idempotency.begin(db, tenant, key, route, digest)
     if isinstance(begun, idempotency.Replay):
         return JSONResponse(begun.answer, begun.status, {"Idempotency-Replayed": "true"})

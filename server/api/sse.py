@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 PING_EVERY_S = 15.0
@@ -18,7 +18,7 @@ def event_text(name: str, data: Any, event_id: str | None = None) -> str:
     return f"{head}event: {name}\ndata: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n"
 
 
-async def with_pings(events: AsyncIterator[str], every_s: float = PING_EVERY_S) -> AsyncIterator[str]:
+async def with_pings(events: AsyncGenerator[str, None], every_s: float = PING_EVERY_S) -> AsyncGenerator[str, None]:
     """The same events, with a comment whenever nothing came for a while: proxies cut silent streams.
 
     The next event is awaited in a task of its own, because a timeout around `anext` would end the generator.
@@ -26,7 +26,7 @@ async def with_pings(events: AsyncIterator[str], every_s: float = PING_EVERY_S) 
     waiting: asyncio.Task[str] | None = None
     try:
         while True:
-            waiting = waiting or asyncio.ensure_future(anext(events))  # type: ignore[arg-type]
+            waiting = waiting or asyncio.ensure_future(anext(events))
             done, _ = await asyncio.wait({waiting}, timeout=every_s)
             if not done:
                 yield PING
@@ -42,6 +42,4 @@ async def with_pings(events: AsyncIterator[str], every_s: float = PING_EVERY_S) 
         if waiting is not None:
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
-        close = getattr(events, "aclose", None)
-        if close is not None:
-            await close()
+        await events.aclose()

@@ -86,7 +86,7 @@ async def create_tenant(request: Request, body: NewTenant) -> JSONResponse:
 async def get_tenant(tenant: str, principal: Viewer) -> dict[str, Any]:
     """The caller's tenant."""
     if tenant != principal.tenant_id:
-        raise errors.NotFound()
+        raise errors.NotFound
     return describe_tenant(principal.tenant)
 
 
@@ -94,7 +94,7 @@ async def get_tenant(tenant: str, principal: Viewer) -> dict[str, Any]:
 async def update_tenant(request: Request, tenant: str, body: TenantChange, principal: Admin) -> dict[str, Any]:
     """Change the name or the monthly budget (null: no limit)."""
     if tenant != principal.tenant_id:
-        raise errors.NotFound()
+        raise errors.NotFound
     changes = body.model_dump(exclude_unset=True)
     if changes.get("name", "") is None:
         raise errors.BadMessage("/name: a tenant has a name")
@@ -116,7 +116,9 @@ async def create_key(request: Request, body: NewApiKey, principal: Admin) -> JSO
 
     async def create() -> tuple[int, dict[str, Any]]:
         db = services_of(request).db
-        record, shown_once["key"] = await tenants.create_api_key(db, principal.tenant_id, body.name, expires_at=body.expires_at)
+        record, shown_once["key"] = await tenants.create_api_key(
+            db, principal.tenant_id, body.name, expires_at=body.expires_at
+        )
         return 201, describe_key(record)
 
     # The stored answer must not hold the secret: the key joins the first answer only.
@@ -129,5 +131,5 @@ async def create_key(request: Request, body: NewApiKey, principal: Admin) -> JSO
 async def revoke_key(request: Request, key: str, principal: Admin) -> Response:
     """Make a key worthless at once."""
     if not await tenants.revoke_api_key(services_of(request).db, principal.tenant_id, ApiKeyId(key)):
-        raise errors.NotFound()
+        raise errors.NotFound
     return Response(status_code=204)

@@ -42,11 +42,11 @@ async def find_public_bot(request: Request, bot: str) -> tuple[BotRecord, str]:
     services = services_of(request)
     record = await credentials.find_bot(services.db, bot)
     if record is None:
-        raise errors.BotUnknown()
+        raise errors.BotUnknown
     origin = check_origin(_origin_of(request), record.config.allowed_origins, own_origins(services.settings.url))
     tenant = await tenants.get_tenant(services.db, record.tenant_id)
     if tenant is None or tenant.status != "active":
-        raise errors.TenantSuspended()
+        raise errors.TenantSuspended
     return record, origin
 
 
@@ -57,7 +57,7 @@ def _origin_of(request: Request) -> str:
         return origin
     if request.method == "GET" and request.headers.get("sec-fetch-site") == "same-origin":
         return f"{request.url.scheme}://{request.headers.get('host', '')}"
-    raise errors.OriginMissing()
+    raise errors.OriginMissing
 
 
 @router.get("/bots/{bot}/widget-config", operation_id="widgetConfig.get")
@@ -129,11 +129,11 @@ async def visitor_claims(request: Request, conversation: str) -> VisitorClaims:
     """What the bearer token opens; it must be this conversation, asked from the token's own site."""
     token = bearer(request)
     if token is None:
-        raise errors.Unauthorized()
+        raise errors.Unauthorized
     claims = services_of(request).secrets.read_visitor_token(token)
     origin = request.headers.get("origin")
     if claims.conversation != conversation or (origin is not None and normal_origin(origin) != claims.origin):
-        raise errors.TokenInvalid()
+        raise errors.TokenInvalid
     return claims
 
 
@@ -142,7 +142,9 @@ async def _speaker(request: Request, claims: VisitorClaims) -> Speaker:
     return await services.hub.speaker(claims, name=new_id("connection"), address=services.address_of(request.scope))
 
 
-@router.get("/conversations/{conversation}/events", operation_id="conversations.events", response_class=StreamingResponse)
+@router.get(
+    "/conversations/{conversation}/events", operation_id="conversations.events", response_class=StreamingResponse
+)
 async def events(
     request: Request,
     conversation: str,
@@ -202,8 +204,7 @@ async def command(request: Request, conversation: str) -> Response:
     services = services_of(request)
     body = await request.body()
     if len(body) > MAX_COMMAND_BYTES:
-        raise errors.TooLarge()
+        raise errors.TooLarge
     frame = services.frames.check(loads(body))
     answer = await services.hub.command(await _speaker(request, claims), dict(frame))
     return Response(status_code=204) if answer is None else JSONResponse(answer)
-

@@ -1,6 +1,16 @@
 """The parts that run as our own child processes when nobody provides them: owned, supervised, gone when we are."""
 
-from server.embedded.children import Child, Children, ChildFailed
+from server.embedded.children import Child, ChildFailed, Children
 from server.embedded.parts import Owner, Sockets, embedded_children, make_folders, sockets_of, worker_child
 
-__all__ = ["Child", "ChildFailed", "Children", "Owner", "Sockets", "embedded_children", "make_folders", "sockets_of", "worker_child"]
+__all__ = [
+    "Child",
+    "ChildFailed",
+    "Children",
+    "Owner",
+    "Sockets",
+    "embedded_children",
+    "make_folders",
+    "sockets_of",
+    "worker_child",
+]

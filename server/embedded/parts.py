@@ -104,7 +104,7 @@ def worker_child(ready: Path) -> Child:
     ready.unlink(missing_ok=True)
 
     async def is_ready() -> bool:
-        return ready.exists()
+        return await asyncio.to_thread(ready.exists)
 
     command = [sys.executable, "-m", "server", "worker", "--ready-file", str(ready)]
     return Child("worker", command, is_ready, wait_ready=False, start_s=60, on_parent_death=signal.SIGTERM)
@@ -126,7 +126,9 @@ def _valkey(settings: Settings, sockets: Sockets) -> Child:
         "client-output-buffer-limit": "pubsub 67108864 16777216 60",
         "pidfile": str(settings.run_dir / "valkey-server.pid"),
     }
-    arguments = [part for name, value in options.items() for part in (f"--{name}", *([*value.split(" ")] if value else [""]))]
+    arguments = [
+        part for name, value in options.items() for part in (f"--{name}", *([*value.split(" ")] if value else [""]))
+    ]
     # SIGTERM lets it flush its append-only file when we are killed.
     return Child(
         "valkey", [_valkey_binary(), *arguments], _answers_ping(sockets.valkey), on_parent_death=signal.SIGTERM

@@ -32,7 +32,7 @@ HEADING_SHARE: Final = 0.55
 OPENING_FLOOR: Final = 0.5
 """The share that the first sentence under a heading must cover when only the heading and title carry the words."""
 LONE_FLOOR: Final = 0.6
-WHOLE_HEADING: Final = 0.8
+WHOLE_HEADING: Final = 0.68
 FIT_BONUS: Final = 0.25
 DEFINING_BONUS: Final = 0.3
 """When a question has several terms, a sentence with only one of them must carry most of the weight."""
@@ -188,7 +188,7 @@ def _is_answer(sentence: Sentence, asked: Sequence[str], own: float, both: float
 
 
 def _fit(weights: Mapping[str, float], whole: float, head: frozenset[str]) -> float:
-    """How nearly the heading above a sentence is the question itself: all it asks and little besides; 0, or 0.5 to 1."""
+    """How nearly the heading above a sentence is the question itself: all it asks and little besides; 0 or 0.5 to 1."""
     covered = sum(weight * _match(term, head) for term, weight in weights.items()) / whole
     if covered < WHOLE_HEADING or not head:
         return 0.0

@@ -19,7 +19,9 @@ def sign_in(page: Page, demo: Running) -> None:
     expect(page.get_by_role("heading", name="Bots")).to_be_visible(timeout=10_000)
 
 
-def test_an_owner_edits_uploads_and_tries(demo: Running, page: Page, shot: Callable[[str], bytes], tmp_path: Path) -> None:
+def test_an_owner_edits_uploads_and_tries(
+    demo: Running, page: Page, shot: Callable[[str], bytes], tmp_path: Path
+) -> None:
     bot = make_bot(demo)
     sign_in(page, demo)
     shot("console-bots")

@@ -125,7 +125,9 @@ def page_with(demo: Running, bot: str) -> str:
     )
 
 
-def test_it_works_pasted_into_an_allowed_site_with_a_strict_policy(demo: Running, site: Site, page: Page, shot: Shot) -> None:
+def test_it_works_pasted_into_an_allowed_site_with_a_strict_policy(
+    demo: Running, site: Site, page: Page, shot: Shot
+) -> None:
     bot = make_bot(demo, allowed_origins=[site.origin])
     server, sockets = demo.url, demo.url.replace("http", "ws", 1)
     site.headers = {"Content-Type": "text/html"}  # no charset, on purpose

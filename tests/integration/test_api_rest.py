@@ -76,7 +76,9 @@ def upload(api: httpx.Client, bot: str, name: str, content: bytes) -> httpx.Resp
 def test_a_bot_is_made_changed_and_removed(api: httpx.Client) -> None:
     bot = new_bot(api, persona="Short.")
     assert bot["version"] == 1
-    changed = api.patch(f"/v1/bots/{bot['id']}", json={"config": {"theme": {"accent": "#112233"}}}, headers={"If-Match": '"1"'})
+    changed = api.patch(
+        f"/v1/bots/{bot['id']}", json={"config": {"theme": {"accent": "#112233"}}}, headers={"If-Match": '"1"'}
+    )
     assert changed.status_code == 200
     assert changed.headers["etag"] == '"2"'
     assert changed.json()["config"]["theme"] == {"accent": "#112233", "mode": "auto", "position": "right"}
@@ -152,7 +154,9 @@ def test_a_create_with_the_same_key_is_done_once(api: httpx.Client) -> None:
         (b'{"config": {}} trailing', "application/json", 400, "bad_json"),
     ],
 )
-def test_bad_bodies_get_their_documented_error(api: httpx.Client, body: bytes, kind: str, status: int, code: str) -> None:
+def test_bad_bodies_get_their_documented_error(
+    api: httpx.Client, body: bytes, kind: str, status: int, code: str
+) -> None:
     answer = api.post("/v1/bots", content=body, headers={"Content-Type": kind})
     assert (answer.status_code, code_of(answer)) == (status, code)
 
@@ -215,7 +219,9 @@ def test_another_tenant_sees_nothing(api: httpx.Client, other: httpx.Client, dem
 def test_the_console_session_needs_its_csrf_token(public: httpx.Client, demo: Running) -> None:
     wrong = public.post("/v1/session", json={"email": demo.ready["owner_email"], "password": "wrong"})
     assert (wrong.status_code, code_of(wrong)) == (401, "login_failed")
-    opened = public.post("/v1/session", json={"email": demo.ready["owner_email"], "password": demo.ready["owner_password"]})
+    opened = public.post(
+        "/v1/session", json={"email": demo.ready["owner_email"], "password": demo.ready["owner_password"]}
+    )
     assert opened.status_code == 200
     assert "httponly" in opened.headers["set-cookie"].lower()
     token = opened.json()["csrf_token"]
@@ -232,7 +238,9 @@ def test_the_console_session_needs_its_csrf_token(public: httpx.Client, demo: Ru
 # Documents ------------------------------------------------------------------------------------------------------------
 def test_a_document_is_answered_from_replaced_and_removed(api: httpx.Client) -> None:
     bot = new_bot(api)["id"]
-    first = upload(api, bot, "hours.md", b"# Opening hours\n\nThe shop in Lindau opens at nine in the morning and closes at six.\n")
+    first = upload(
+        api, bot, "hours.md", b"# Opening hours\n\nThe shop in Lindau opens at nine in the morning and closes at six.\n"
+    )
     assert first.status_code == 202, first.text
     document = first.json()["id"]
     assert wait_until_ready(api, document)["status"] == "ready"
@@ -240,7 +248,12 @@ def test_a_document_is_answered_from_replaced_and_removed(api: httpx.Client) -> 
     answer = api.post(f"/v1/bots/{bot}/messages", json=question).json()
     assert "nine" in answer["text"]
     assert answer["sources"][0]["title"] == "Opening hours"
-    second = upload(api, bot, "hours.md", b"# Opening hours\n\nThe shop in Lindau opens at eleven in the morning and closes at six.\n")
+    second = upload(
+        api,
+        bot,
+        "hours.md",
+        b"# Opening hours\n\nThe shop in Lindau opens at eleven in the morning and closes at six.\n",
+    )
     assert second.json()["id"] == document
     assert wait_until_ready(api, document)["version"] == 2
     answer = api.post(f"/v1/bots/{bot}/messages", json=question).json()
@@ -260,7 +273,9 @@ def test_a_document_is_answered_from_replaced_and_removed(api: httpx.Client) -> 
         ("picture.png", b"\x89PNG\r\n\x1a\n" + b"\x00" * 50, 415, "file_type_unknown"),
     ],
 )
-def test_files_that_cannot_be_read_are_refused(api: httpx.Client, name: str, content: bytes, status: int, code: str) -> None:
+def test_files_that_cannot_be_read_are_refused(
+    api: httpx.Client, name: str, content: bytes, status: int, code: str
+) -> None:
     answer = upload(api, new_bot(api)["id"], name, content)
     assert (answer.status_code, code_of(answer)) == (status, code)
 
@@ -301,7 +316,17 @@ def test_a_question_is_answered_from_the_handbook_with_a_source(api: httpx.Clien
     assert body["sources"]
     assert body["role"] == "assistant"
     assert body["provider"] == "rules"
-    assert body["animation"] in {"talk_calm", "talk_explain", "idle", "happy", "nod", "thumbs_up", "thinking", "confused", "wave"}
+    assert body["animation"] in {
+        "talk_calm",
+        "talk_explain",
+        "idle",
+        "happy",
+        "nod",
+        "thumbs_up",
+        "thinking",
+        "confused",
+        "wave",
+    }
 
 
 def test_what_is_in_no_document_is_not_invented(api: httpx.Client, demo: Running) -> None:
@@ -312,7 +337,9 @@ def test_what_is_in_no_document_is_not_invented(api: httpx.Client, demo: Running
 
 def test_the_same_events_stream_over_http_and_a_repeat_replays_them(api: httpx.Client, demo: Running) -> None:
     headers = {"Accept": "text/event-stream", "Idempotency-Key": uuid.uuid4().hex}
-    conversation = api.post(f"/v1/bots/{demo.ready['bot_id']}/messages", json={"text": "Hello"}).json()["conversation_id"]
+    conversation = api.post(f"/v1/bots/{demo.ready['bot_id']}/messages", json={"text": "Hello"}).json()[
+        "conversation_id"
+    ]
     path, body = f"/v1/conversations/{conversation}/messages", {"text": "How do I embed the widget?"}
     runs = [read_events(api, path, body, headers) for _ in range(2)]
     for events in runs:
@@ -333,7 +360,8 @@ def read_events(api: httpx.Client, path: str, body: dict[str, Any], headers: dic
 
 
 @pytest.mark.parametrize(
-    ("text", "code"), [("", "empty_message"), (" \u200b ", "empty_message"), ("x" * 4001, "too_long"), ("\ufdfa" * 1000, "too_long")]
+    ("text", "code"),
+    [("", "empty_message"), (" \u200b ", "empty_message"), ("x" * 4001, "too_long"), ("\ufdfa" * 1000, "too_long")],
 )
 def test_texts_that_cannot_be_asked(api: httpx.Client, demo: Running, text: str, code: str) -> None:
     assert code_of(api.post(f"/v1/bots/{demo.ready['bot_id']}/messages", json={"text": text})) == code
@@ -384,7 +412,13 @@ def test_health_metrics_and_description(public: httpx.Client) -> None:
     assert public.get("/health/live").json() == {"status": "live"}
     assert public.get("/health/ready").json() == {"status": "ready"}
     metrics = public.get("/metrics").text
-    for name in ("ai_requests_total", "ai_response_duration_seconds", "ai_tokens_used_total", "ai_cache_hits_total", "ai_queue_depth"):
+    for name in (
+        "ai_requests_total",
+        "ai_response_duration_seconds",
+        "ai_tokens_used_total",
+        "ai_cache_hits_total",
+        "ai_queue_depth",
+    ):
         assert name in metrics
     assert public.get("/metrics", headers={"X-Forwarded-For": "203.0.113.9"}).status_code == 401
     description = public.get("/openapi.json").json()

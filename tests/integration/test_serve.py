@@ -75,7 +75,7 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_second_start_is_quick_and_keeps_everything(indexed: Path) -> None:
     before = json.loads((indexed / "demo.json").read_text())
     with running_server(indexed) as again:
-        assert oct(os.stat(again.data_dir.parent / f"{again.data_dir.name}.ready.json").st_mode)[-3:] == "600"
+        assert oct((again.data_dir.parent / f"{again.data_dir.name}.ready.json").stat().st_mode)[-3:] == "600"
         print(f"second start: {again.started_in_s:.1f} s")
         assert again.ready["bot_id"] == before["bot_id"]
         assert again.ready["api_key"] == before["api_key"]

@@ -62,7 +62,7 @@ def test_pings_are_answered_and_sent() -> None:
     connection.receive('{"type":"pong","t":26000}', 45.5)
     assert connection.tick(46.1) is False
     assert connection.tick(51.1) is True, "the next ping"
-    assert connection.tick(71.1) is True
+    assert connection.tick(71.2) is True
     assert connection.closing is not None
     assert connection.closing[0] == 4012
 
