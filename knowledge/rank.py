@@ -14,14 +14,13 @@ from knowledge.records import StoredChunk
 from knowledge.store.contract import Hit, Legs
 
 # A cosine that speaks for itself; one that needs half of the question's words beside it; one that needs nearly all of
-# them, and of a question that has several (or more closeness when it has only two).
+# them, the fewer they are the closer.
 SURE_COSINE = 0.45
 LIKELY_COSINE = 0.30
-POSSIBLE_COSINE = 0.15
-PAIRED_COSINE = 0.20
 SHARED_WORDS = 0.5
 WORDS_ALONE = 0.75
-SEVERAL_WORDS = 3
+# By how many words the question has: none can be shared by chance, one easily.
+POSSIBLE_COSINE = (1.0, 0.25, 0.20, 0.15)
 # How much the order of the two legs counts beside the passage's own closeness, and there the cosine beside the words.
 ORDER_SHARE = 0.3
 COSINE_SHARE = 0.7
@@ -112,9 +111,7 @@ def is_answerable(one: Judged, terms: int, dense: bool) -> bool:
         return one.coverage >= WORDS_ALONE or (not dense and one.coverage >= SHARED_WORDS and one.coverage * terms >= 2)
     if cosine >= SURE_COSINE or (cosine >= LIKELY_COSINE and one.coverage >= SHARED_WORDS):
         return True
-    if one.coverage < WORDS_ALONE or terms < 2:
-        return False
-    return cosine >= (POSSIBLE_COSINE if terms >= SEVERAL_WORDS else PAIRED_COSINE)
+    return one.coverage >= WORDS_ALONE and cosine >= POSSIBLE_COSINE[min(terms, len(POSSIBLE_COSINE) - 1)]
 
 
 def choose(judged: Sequence[Judged], *, terms: int, dense: bool, limit: int) -> list[Found]:

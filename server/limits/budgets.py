@@ -23,7 +23,7 @@ from server.telemetry import logger
 
 _log = logger("limits")
 NO_LIMIT = -1
-# Longer than any attempt may take, so that nobody has to send heartbeats; what a crash leaves is gone within two minutes.
+# Longer than any attempt may take, so that nobody has to send heartbeats; what a crash leaves is gone in two minutes.
 RESERVATION_MS = 100_000
 TOMBSTONE_MS = 24 * 3_600_000
 # A settled id is remembered only as long as a late repeat of its calls may arrive.
@@ -331,7 +331,7 @@ class BudgetSpending:
         except errors.ParlourError:
             if self.is_hard:
                 raise errors.BudgetUnverifiable from None
-            spent = 0
+            return
         await self._ask("seed", SEED, [window.name], [spent, window.ends_ms])
 
     async def _ask(self, name: str, lua: str, keys: Sequence[str], arguments: Sequence[Any]) -> list[Any] | None:

@@ -373,7 +373,7 @@ async def mark_replaced(db: Database, tenant: TenantId, message: MessageId, by: 
         await session.execute(query.values(status="replaced", replaced_by=by))
 
 
-async def rate_message(  # noqa: PLR0917
+async def rate_message(
     db: Database, tenant: TenantId, conversation: ConversationId, message: MessageId, rating: str, comment: str | None
 ) -> None:
     """Keep what the visitor thinks of an answer; raises MessageUnknown."""

@@ -59,7 +59,7 @@ def _judge(row: IdempotencyRow, body_hash: str) -> Replay:
     return Replay(row.status, row.answer)
 
 
-async def finish(  # noqa: PLR0917
+async def finish(
     db: Database, tenant: TenantId, key: str, route: str, status: int, answer: dict[str, Any]
 ) -> None:
     """Keep the answer for whoever repeats the request."""

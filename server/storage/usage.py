@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
+from server import errors
 from server.ids import BotId, TenantId
 from server.storage.database import Database, now
 from server.storage.tables import UsageRow
@@ -20,10 +21,10 @@ async def add_usage(db: Database, tenant: TenantId, rows: Sequence[dict[str, Any
         try:
             async with db.transaction() as session:
                 session.add(UsageRow(tenant_id=tenant, created_at=now(), **row))
-        except IntegrityError:
+        except IntegrityError as failure:
             # Only a row that is there already may be passed over: anything else would lose money silently.
             if not await _is_there(db, tenant, row["id"]):
-                raise
+                raise errors.Conflict("This row cannot be added to the ledger.") from failure
 
 
 async def _is_there(db: Database, tenant: TenantId, row_id: str) -> bool:

@@ -361,7 +361,7 @@ async def test_cancelling_the_task_closes_the_provider_at_once(transport: Transp
     task = asyncio.create_task(
         collect(gateway(transport, first, paid=True, deadlines=Deadlines()).stream(REQUEST, spending=purse))
     )
-    while not first.journal:  # noqa: ASYNC110
+    while not first.journal:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
     task.cancel()

@@ -51,7 +51,7 @@ def lives(pid: int) -> bool:
 
 async def gone(pid: int, seconds: float) -> bool:
     until = time.monotonic() + seconds
-    while lives(pid) and time.monotonic() < until:  # noqa: ASYNC110
+    while lives(pid) and time.monotonic() < until:
         await asyncio.sleep(0.05)
     return not lives(pid)
 

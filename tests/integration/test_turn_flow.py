@@ -432,5 +432,5 @@ async def read(house: House, request: TurnRequest, events: list[Any]) -> None:
 
 async def until(done: Callable[[], object]) -> None:
     async with asyncio.timeout(5):
-        while not done():  # noqa: ASYNC110 - there is no event to wait for on the far side
+        while not done():
             await asyncio.sleep(0.01)

@@ -284,7 +284,7 @@ async def _measure_bare(folder: Path, *, tabs: int, seconds: float, idle: int) -
     return figures
 
 
-async def measure(short: bool) -> dict[str, float]:  # noqa: FBT001 - the benches' common signature
+async def measure(short: bool) -> dict[str, float]:
     """The hub's figures; the short form takes under twenty seconds."""
     options: dict[str, Any] = {"tabs": 3, "seconds": 2.0 if short else 8.0, "idle": 300 if short else 1500}
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

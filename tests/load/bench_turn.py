@@ -204,7 +204,7 @@ async def _valkey(folder: Path) -> AsyncGenerator[str, None]:
     socket = folder / "s"
     options = ["--port", "0", "--unixsocket", str(socket), "--dir", str(folder), "--save", "", "--loglevel", "warning"]
     async with _child(str(get_binary_path()), *options):
-        while not socket.exists():  # noqa: ASYNC110 - it says so by making its socket
+        while not socket.exists():
             await asyncio.sleep(0.01)
         yield f"unix://{socket}"
 

@@ -52,7 +52,7 @@ def test_normal_origin(origin: str, normal: str | None) -> None:
         ("https://shop.example.evil.com", False),
     ],
 )
-def test_check_origin(origin: str, allowed: bool) -> None:  # noqa: FBT001
+def test_check_origin(origin: str, allowed: bool) -> None:
     if allowed:
         assert check_origin(origin, LIST, ("https://own.example",)) == origin
     else:

@@ -17,7 +17,7 @@ from knowledge.store.words import document_words, question_words
         ("Wie kann ich eine Jacke an das Geschäft zurückgeben?", "de"),
         ("¿Cómo puedo devolver una chaqueta a la tienda que no me gusta?", "es"),
         ("Comment puis-je rendre une veste qui ne me plaît pas dans le magasin ?", "fr"),
-        ("Как вернуть куртку в магазин?", "ru"),  # noqa: RUF001
+        ("Как вернуть куртку в магазин?", "ru"),
         ("怎么把夹克退回商店", "zh"),
         ("ジャケットを返品するには", "ja"),
         ("كيف أعيد السترة إلى المتجر", "ar"),
