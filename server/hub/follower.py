@@ -52,6 +52,11 @@ ReadHistory = Callable[[int], Awaitable[list["HistoryMessage"]]]
 class Follower:
     """Follows one conversation into an outbox; `pull` hands out frames in order."""
 
+    __slots__ = (
+        "_away_since", "_behind", "_feed", "_feeds", "_fresh", "_greet", "_held", "_log", "_name", "_outbox", "_read_history",
+        "_resume", "_telemetry", "_top", "_wake", "_wishes", "address", "direct", "epoch", "overflowed", "seq", "welcomed",
+    )  # fmt: skip
+
     def __init__(
         self,
         log: Log,
@@ -88,6 +93,8 @@ class Follower:
         self._away_since: float | None = None
         self.overflowed = False
         self.welcomed = False
+        # Sends at once and says True while the writer rests and nothing is queued: the common case costs no task switch.
+        self.direct: Callable[[str], bool] | None = None
 
     async def open(self) -> None:
         """Subscribe and wait for the acknowledgement: only then may the log be read."""
@@ -121,6 +128,9 @@ class Follower:
             self._fall_behind(event.seq)
         else:
             self.seq = event.seq
+            idle = not (self._held or self._outbox or self._fresh)
+            if idle and self.direct is not None and self.direct(event.text(self._outbox.cues)):
+                return
             self._outbox.put_event(event)
             self._relieve()
             self._wake.set()

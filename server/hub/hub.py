@@ -179,8 +179,8 @@ class Hub:
         bot = await self.directory.bot(job.bot)
         await conversations.add_answer(
             self._db, job.tenant, id=job.answer, conversation=job.conversation, text=stream.whole(),
-            reply_to=job.reply_to, author={"kind": "bot", "name": bot.config.name}, status="interrupted", animation=stream.animation,
-            finish_reason="error",
+            reply_to=job.reply_to, author={"kind": "bot", "name": bot.config.name}, status="interrupted",
+            animation=stream.animation, finish_reason="error",
         )  # fmt: skip
 
     # Tokens ---------------------------------------------------------------------------------------------------------
@@ -335,6 +335,18 @@ class Hub:
     async def websocket(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Admit or refuse a handshake, then serve the socket."""
         await receive()  # websocket.connect
+        admitted = await self._admit(scope, send)
+        if admitted is None:
+            return
+        session, group = admitted
+        try:
+            await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
+            await self._serve(session, receive)
+        finally:
+            self.admission.release(group)
+
+    async def _admit(self, scope: Mapping[str, Any], send: Send) -> tuple[Session, str] | None:
+        """The session of an admitted handshake and what its address counts as; None when it was refused."""
         headers = _headers(scope)
         peer = scope["client"][0] if scope.get("client") else "unknown"
         address = client_address(peer, headers.get("x-forwarded-for", ""), self._settings.trusted_proxies)
@@ -343,13 +355,9 @@ class Hub:
             group = self.admission.admit(address, time.monotonic())
         except errors.ParlourError as failure:
             await deny(send, failure)
-            return
-        try:
-            await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
-            transport = scope.get("extensions", {}).get("hub.transport", {})
-            await self._serve(Session(self, send, transport, bot=bot, origin=origin, address=address), receive)
-        finally:
-            self.admission.release(group)
+            return None
+        transport = scope.get("extensions", {}).get("hub.transport", {})
+        return Session(self, send, transport, bot=bot, origin=origin, address=address), group
 
     async def _check_handshake(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[BotRecord, str]:
         query = scope.get("query_string", b"").decode("latin-1").lower()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import secrets
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -57,37 +57,36 @@ class StopRequested(Exception):
         self.heard = heard
 
 
-@dataclass(frozen=True, slots=True)
 class Address:
-    """One conversation's log: its tenant, its id and the names of its keys."""
+    """One conversation's log: its tenant, its id and the names of its keys, made once."""
 
-    tenant: TenantId
-    conversation: ConversationId
+    __slots__ = ("_base", "_keys", "act", "conversation", "log", "member", "meta", "tenant")
 
-    @property
-    def partition(self) -> int:
-        return int(crc.key_slot(self.conversation.encode())) % PARTITIONS
+    def __init__(self, tenant: TenantId, conversation: ConversationId) -> None:
+        partition = int(crc.key_slot(conversation.encode())) % PARTITIONS
+        self.tenant = tenant
+        self.conversation = conversation
+        self._base = f"t:{tenant}:{{p{partition}}}:"
+        self.log = f"{self._base}log:{conversation}"  # the stream, and the channel of its events
+        self.meta = f"{self._base}meta:{conversation}"
+        self.act = active_key(partition)
+        self.member = f"{tenant}/{conversation}"
+        self._keys = (self.log.encode(), self.meta.encode(), self.act.encode())
 
-    def key(self, kind: str, *rest: str) -> str:
-        """A key of this conversation; all of them share one hash tag, so one script may touch them together."""
-        return ":".join((f"t:{self.tenant}", f"{{p{self.partition}}}", kind, self.conversation, *rest))
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Address) and self.log == other.log
 
-    @property
-    def log(self) -> str:
-        """The stream, and the channel of its events."""
-        return self.key("log")
+    def __hash__(self) -> int:
+        return hash(self.log)
 
-    @property
-    def meta(self) -> str:
-        return self.key("meta")
+    def keys(self, mark: str = "") -> tuple[bytes, ...]:
+        """What every script is given; all share one hash tag, so one script may touch them together."""
+        log, meta, act = self._keys
+        return (log, meta, act, self.mark(mark).encode() if mark else meta)
 
-    @property
-    def act(self) -> str:
-        return active_key(self.partition)
-
-    @property
-    def member(self) -> str:
-        return f"{self.tenant}/{self.conversation}"
+    def mark(self, name: str) -> str:
+        """The key that remembers what was done under a client's id."""
+        return f"{self._base}idem:{self.conversation}:{name}"
 
 
 def active_key(partition: int) -> str:
@@ -166,14 +165,14 @@ class Position:
 
 @dataclass(slots=True)
 class _Pending:
-    keys: tuple[str, ...]
+    keys: tuple[bytes, ...]
     args: tuple[Any, ...]
     done: asyncio.Future[list[Any]]
 
 
 def new_epoch() -> str:
     """A short random name for one life of a log."""
-    return secrets.token_hex(4)
+    return f"{random.getrandbits(40):010x}"
 
 
 class Log:
@@ -220,13 +219,10 @@ class Log:
         final: bool = False,
         mark: str = "",
     ) -> Appended:
-        keys = (address.log, address.meta, address.act, address.key("idem", mark) if mark else address.meta)
         data = payload.encode("utf-8", "replace")
-        args = (
-            fence, number, pos, data, MAX_EVENTS, TTL_MS, new_epoch(), int(terminal), int(bool(mark)), address.member,
-            LEASE_MS, int(final),
-        )  # fmt: skip
-        answer = await self._group(_Pending(keys, args, asyncio.get_running_loop().create_future()))
+        flags = (b"t" if terminal else b"") + (b"m" if mark else b"") + (b"f" if final else b"")
+        args = (fence, number, pos, data, new_epoch(), flags, address.member)
+        answer = await self._group(_Pending(address.keys(mark), args, asyncio.get_running_loop().create_future()))
         _raise_refusal(answer)
         return Appended(answer[2].decode(), answer[0], bool(answer[1]))
 
@@ -252,7 +248,7 @@ class Log:
         try:
             answers = await self._pipeline(batch)
             if any(isinstance(answer, redis_errors.NoScriptError) for answer in answers):
-                await self._client.script_load(scripts.APPEND)
+                await self._client.script_load(_APPEND)
                 missed = [at for at, answer in enumerate(answers) if isinstance(answer, redis_errors.NoScriptError)]
                 again = await self._pipeline([batch[index] for index in missed])
                 for index, answer in zip(missed, again, strict=True):
@@ -265,15 +261,14 @@ class Log:
         _settle(batch, answers)
 
     async def _pipeline(self, batch: list[_Pending]) -> list[Any]:
-        sha = self._shas[scripts.APPEND]
+        sha = self._shas[_APPEND]
         async with self._client.pipeline(transaction=False) as pipe:
             for pending in batch:
                 pipe.execute_command("EVALSHA", sha, len(pending.keys), *pending.keys, *pending.args)
             return list(await pipe.execute(raise_on_error=False))
 
     async def _run(self, script: str, address: Address, *args: Any, mark: str = "") -> Any:
-        keys = (address.log, address.meta, address.act, address.key("idem", mark) if mark else address.meta)
-        sha = self._shas[script]
+        sha, keys = self._shas[script], address.keys(mark)
         run: Callable[..., Awaitable[Any]] = self._client.execute_command
         try:
             return await run("EVALSHA", sha, len(keys), *keys, *args)
@@ -298,7 +293,7 @@ class Log:
 
     async def known(self, address: Address, mark: str) -> bool:
         """Whether something was claimed under this mark."""
-        return bool(await self._client.exists(address.key("idem", mark)))
+        return bool(await self._client.exists(address.mark(mark)))
 
     async def busy(self, address: Address, policy: Policy) -> bool:
         """Whether a new job would be refused now."""
@@ -386,7 +381,10 @@ class Log:
                 await self._flusher
 
 
-_ALL = (scripts.APPEND, scripts.CLAIM, scripts.STOP, scripts.RENEW, scripts.CLEAR, scripts.REAP, scripts.VIEW)
+_APPEND = (
+    scripts.APPEND.replace("$MAXLEN", str(MAX_EVENTS)).replace("$TTL", str(TTL_MS)).replace("$LEASE", str(LEASE_MS))
+)
+_ALL = (_APPEND, scripts.CLAIM, scripts.STOP, scripts.RENEW, scripts.CLEAR, scripts.REAP, scripts.VIEW)
 
 
 def _settle(batch: list[_Pending], answers: Sequence[Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,7 +31,7 @@ class Outbox:
     __slots__ = ("_items", "_relieved_at", "cues", "size")
 
     def __init__(self, *, cues: bool = False) -> None:
-        self._items: deque[_Item] = deque()
+        self._items: list[_Item] = []
         self._relieved_at = 0
         self.cues = cues
         self.size = 0
@@ -46,7 +45,7 @@ class Outbox:
 
     def put_first(self, text: str) -> None:
         """Queue an answer before everything that waits: an `ack` goes before the event it announces."""
-        self._items.appendleft(_Item(text))
+        self._items.insert(0, _Item(text))
         self.size += len(text)
 
     def put_event(self, event: Event) -> None:
@@ -69,7 +68,7 @@ class Outbox:
         return ("collapse" if self.size <= COLLAPSE_BYTES else "overflow"), first
 
     def _merge(self) -> None:
-        merged: deque[_Item] = deque()
+        merged: list[_Item] = []
         run: list[Event] = []
         for item in self._items:
             if item.droppable:
@@ -89,7 +88,7 @@ class Outbox:
     def drop_events(self) -> int:
         """Forget every durable event (the log has them); returns the first one's seq, 0 when there was none."""
         first = next((item.event.first for item in self._items if item.event is not None), 0)
-        self._items = deque(item for item in self._items if item.event is None)
+        self._items = [item for item in self._items if item.event is None]
         self.size = sum(item.size for item in self._items)
         self._relieved_at = 0
         return first
@@ -98,11 +97,14 @@ class Outbox:
         """Everything that waits, in order; without `events` only what is not durable."""
         if merged and events:
             self._merge()
+        if not self._items:
+            return []
         taken = [item for item in self._items if events or item.event is None]
         if len(taken) == len(self._items):
-            self._items.clear()
+            self._items = []
+            self.size = 0
         else:
-            self._items = deque(item for item in self._items if item.event is not None)
-        self.size = sum(item.size for item in self._items)
+            self._items = [item for item in self._items if item.event is not None]
+            self.size = sum(item.size for item in self._items)
         self._relieved_at = 0
         return [item.text if item.event is None else item.event.text(self.cues) for item in taken]

@@ -27,16 +27,16 @@ local function keep(ttl)
 end
 """
 
-# fence, n, pos, payload, maxlen, ttl, epoch_if_new, terminal, use_mark, member, lease, final
-# (final: what a stopped stream may still add)
+# fence, n, pos, payload, epoch_if_new, flags (t terminal, m marked, f final: what a stopped stream may still add), member
 APPEND = (
     _OPEN
     + """
-local fence, n, pos, payload, ttl = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[6]
-local terminal, member = ARGV[8] == '1', ARGV[10]
+local fence, n, pos, payload = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local flags, member, ttl = ARGV[6], ARGV[7], $TTL
+local terminal, marked = string.find(flags, 't', 1, true), string.find(flags, 'm', 1, true)
 local m = redis.call('HMGET', meta, 'epoch', 'fence', 'state', 'n', 'ns', 'heard')
 local epoch = m[1]
-if ARGV[9] == '1' and epoch then
+if marked and epoch then
   local seen = redis.call('GET', mark)
   if seen then
     local e, s = string.match(seen, '^(.-):(%d+)$')
@@ -48,21 +48,21 @@ if fence ~= '' then
   if fence ~= m[2] then return {-1} end
   if n <= tonumber(m[4] or '0') then return {tonumber(m[5]), 1, epoch} end
   if m[3] == 'closed' then return {-2} end
-  if m[3] == 'stopping' and ARGV[12] ~= '1' then return {-3, m[6] or ''} end
+  if m[3] == 'stopping' and not string.find(flags, 'f', 1, true) then return {-3, m[6] or ''} end
 end
-if not epoch then epoch = open(ARGV[7]) end
+if not epoch then epoch = open(ARGV[5]) end
 local s = redis.call('HINCRBY', meta, 's', 1)
 if pos == '' then
-  redis.call('XADD', log, 'MAXLEN', '~', ARGV[5], s .. '-0', 'd', payload)
+  redis.call('XADD', log, 'MAXLEN', '~', $MAXLEN, s .. '-0', 'd', payload)
 else
-  redis.call('XADD', log, 'MAXLEN', '~', ARGV[5], s .. '-0', 'd', payload, 'p', pos)
+  redis.call('XADD', log, 'MAXLEN', '~', $MAXLEN, s .. '-0', 'd', payload, 'p', pos)
 end
-if ARGV[9] == '1' then redis.call('SET', mark, epoch .. ':' .. s, 'PX', ttl) end
+if marked then redis.call('SET', mark, epoch .. ':' .. s, 'PX', ttl) end
 if fence ~= '' then
   redis.call('HSET', meta, 'n', n, 'ns', s)
   if terminal then redis.call('HSET', meta, 'state', 'closed') end
   -- After the terminal event the producer still has its row to write: a longer lease, ended by CLEAR.
-  redis.call('ZADD', act, now() + (terminal and 30000 or tonumber(ARGV[11])), member)
+  redis.call('ZADD', act, now() + (terminal and 30000 or $LEASE), member)
 end
 if fence == '' or terminal or n == 1 or s % 32 == 0 then keep(ttl) end
 redis.call('PUBLISH', log, epoch .. '|' .. s .. '|' .. pos .. '|' .. payload)

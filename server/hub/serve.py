@@ -168,12 +168,25 @@ class HubWebSocketProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if hasattr(self, "scope"):
             extensions = cast(dict[str, Any], self.scope["extensions"])
-            extensions["hub.transport"] = {"abort": self.abort, "buffered": self.buffered, "rtt": self.rtt}
+            extensions["hub.transport"] = {
+                "abort": self.abort,
+                "buffered": self.buffered,
+                "rtt": self.rtt,
+                "send_text": self.send_text,
+            }
 
     def abort(self) -> None:
         """Cut the connection without waiting for its buffer."""
         if not self.transport.is_closing() or self.transport.get_write_buffer_size():
             self.transport.abort()
+
+    def send_text(self, text: str) -> bool:
+        """Send at once if the socket takes it; False when the buffer is above its mark or the socket is ending."""
+        if self.close_sent or self.disconnected or not self.writable.is_set() or self.transport.is_closing():
+            return False
+        self.conn.send_text(text.encode())
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        return True
 
     def buffered(self) -> int:
         """Bytes handed over but not yet taken by the kernel."""
@@ -227,9 +240,18 @@ class HubWebSocketProtocol(WebSocketsSansIOProtocol):
         super().keepalive_timeout()
         self.loop.call_later(ABORT_S, self.abort)
 
+    def _forget_handshake(self) -> None:
+        """An idle socket need not keep its headers three times: several KiB each."""
+        del self.request, self.response
+        scope = cast(dict[str, Any], self.scope)
+        scope["headers"] = []
+        scope["extensions"].pop("hub.transport", None)
+
     async def send(self, message: Any) -> None:
         await super().send(message)
-        if message["type"] == "websocket.close":
+        if message["type"] == "websocket.accept":
+            self._forget_handshake()
+        elif message["type"] == "websocket.close":
             self.loop.call_later(CLOSE_ABORT_S, self.abort)
 
 

@@ -40,6 +40,11 @@ CLOSE_S = 3.0
 class Session:
     """An accepted socket, from `hello` to its close."""
 
+    __slots__ = (
+        "_abort", "_address", "_bot", "_claims", "_coalesce_s", "_commands", "_follower", "_hub", "_origin", "_parked", "_send",
+        "_sending_since", "_speaker", "_wake", "_worker", "_write_now", "close_code", "connection", "drained", "name",
+    )  # fmt: skip
+
     def __init__(
         self, hub: Hub, send: Send, transport: dict[str, Any], *, bot: BotRecord, origin: str, address: str
     ) -> None:
@@ -49,6 +54,8 @@ class Session:
         self._address = address
         self._send = send
         self._abort: Callable[[], None] = transport.get("abort", _nothing)
+        self._write_now: Callable[[str], bool] | None = transport.get("send_text")
+        self._parked = False
         now = time.monotonic()
         self.name = hub.new_name()
         self.connection = Connection(hub.checks, now)
@@ -57,7 +64,7 @@ class Session:
         self._speaker: Speaker | None = None
         self._claims: VisitorClaims | None = None
         self._coalesce_s = 0.0
-        self._commands: deque[ClientFrame] = deque()
+        self._commands: deque[ClientFrame] | None = None
         self._worker: asyncio.Task[None] | None = None
         self._sending_since: float | None = None
         self.close_code = 1006
@@ -91,6 +98,8 @@ class Session:
                 self._hub.admission.ban(self._hub.group_of(self._address), time.monotonic())
 
     def _queue(self, frame: ClientFrame) -> None:
+        if self._commands is None:
+            self._commands = deque()
         if len(self._commands) >= MAX_WAITING_COMMANDS:
             self.connection.fail(errors.Overloaded(retry_after_s=1.0), command_id_of(frame))
             return
@@ -103,7 +112,7 @@ class Session:
         while self._commands:
             await self._carry_out(self._commands.popleft())
             self._wake.set()
-        self._worker = None
+        self._commands = self._worker = None
 
     async def _carry_out(self, frame: ClientFrame) -> None:
         command_id = command_id_of(frame)
@@ -170,6 +179,8 @@ class Session:
             resume=Place(resume["epoch"], resume["seq"]) if resume else None,
             expires_at=lambda: self._expires_text,
         )
+        if self._write_now is not None and not self._coalesce_s:
+            follower.direct = self._send_directly
         self._follower = follower
         await follower.open()
         self._adopt(claims)
@@ -236,9 +247,20 @@ class Session:
         for text in self.connection.outbox.take(events=False):
             await self._send_now({"type": "websocket.send", "text": text})
 
+    def _send_directly(self, text: str) -> bool:
+        """Send from the feed's side while the writer rests: still one sender at a time, and in order."""
+        if not self._parked or self._wake.is_set() or self.connection.closing is not None or self._write_now is None:
+            return False
+        if not self._write_now(text):
+            return False
+        self.connection.sent(time.monotonic())
+        return True
+
     async def _sleep(self) -> None:
         self._wake.clear()
+        self._parked = True
         await self._wake.wait()
+        self._parked = False
         if self._coalesce_s and self.connection.closing is None:
             await asyncio.sleep(self._coalesce_s)
 

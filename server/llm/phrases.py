@@ -16,6 +16,8 @@ class Phrases:
     thanks: str
     about: str
     nothing_found: str
+    confirm: str
+    complaint: str
 
 
 PHRASES: Final[Mapping[str, Phrases]] = {
@@ -25,6 +27,8 @@ PHRASES: Final[Mapping[str, Phrases]] = {
         "You're welcome! Is there anything else I can help you with?",
         "I'm {bot}. I answer questions from this site's documents and show where each answer comes from. Just ask!",
         "I'm sorry, I found nothing about that in the documents I have. Could you put the question another way?",
+        "All right! What else would you like to know?",
+        "I'm sorry about the trouble. I found nothing about it in the documents I have. Could you tell me more?",
     ),
     "de": Phrases(
         "Hallo! Ich bin {bot}. Was möchten Sie wissen?",
@@ -33,6 +37,8 @@ PHRASES: Final[Mapping[str, Phrases]] = {
         "Ich bin {bot}. Ich beantworte Fragen aus den Dokumenten dieser Seite und zeige, woher jede Antwort stammt. "
         "Fragen Sie einfach!",
         "Leider habe ich dazu in meinen Dokumenten nichts gefunden. Können Sie die Frage anders stellen?",
+        "In Ordnung! Was möchten Sie noch wissen?",
+        "Das tut mir leid. Dazu habe ich in meinen Dokumenten nichts gefunden. Können Sie mir mehr dazu sagen?",
     ),
     "es": Phrases(
         "¡Hola! Soy {bot}. ¿Qué te gustaría saber?",
@@ -41,6 +47,8 @@ PHRASES: Final[Mapping[str, Phrases]] = {
         "Soy {bot}. Respondo preguntas a partir de los documentos de este sitio y muestro de dónde viene cada una. "
         "¡Pregunta lo que quieras!",
         "Lo siento, no he encontrado nada sobre eso en mis documentos. ¿Puedes hacer la pregunta de otra manera?",
+        "¡De acuerdo! ¿Qué más te gustaría saber?",
+        "Siento las molestias. No he encontrado nada sobre eso en mis documentos. ¿Puedes contarme más?",
     ),
     "fr": Phrases(
         "Bonjour ! Je suis {bot}. Que souhaitez-vous savoir ?",
@@ -49,6 +57,8 @@ PHRASES: Final[Mapping[str, Phrases]] = {
         "Je suis {bot}. Je réponds aux questions à partir des documents de ce site et j'indique toujours la source. "
         "Posez votre question !",
         "Désolé, je n'ai rien trouvé à ce sujet dans mes documents. Pouvez-vous poser la question autrement ?",
+        "Très bien ! Que souhaitez-vous savoir d'autre ?",
+        "Je suis désolé pour ce désagrément. Je n'ai rien trouvé à ce sujet dans mes documents. Pouvez-vous préciser ?",
     ),
     "it": Phrases(
         "Ciao! Sono {bot}. Che cosa vorresti sapere?",
@@ -57,6 +67,8 @@ PHRASES: Final[Mapping[str, Phrases]] = {
         "Sono {bot}. Rispondo alle domande con i documenti di questo sito e indico da dove viene ogni risposta. "
         "Chiedi pure!",
         "Mi dispiace, non ho trovato nulla su questo nei miei documenti. Puoi fare la domanda in un altro modo?",
+        "Va bene! Che cos'altro vorresti sapere?",
+        "Mi dispiace per il disagio. Non ho trovato nulla su questo nei miei documenti. Puoi dirmi di più?",
     ),
     "pt": Phrases(
         "Olá! Sou {bot}. O que gostaria de saber?",
@@ -65,6 +77,8 @@ PHRASES: Final[Mapping[str, Phrases]] = {
         "Sou {bot}. Respondo a perguntas a partir dos documentos deste site e mostro de onde vem cada resposta. "
         "É só perguntar!",
         "Desculpe, não encontrei nada sobre isso nos meus documentos. Pode fazer a pergunta de outra forma?",
+        "Tudo bem! O que mais gostaria de saber?",
+        "Lamento o incómodo. Não encontrei nada sobre isso nos meus documentos. Pode dizer-me mais?",
     ),
     "nl": Phrases(
         "Hallo! Ik ben {bot}. Wat wilt u weten?",
@@ -73,6 +87,8 @@ PHRASES: Final[Mapping[str, Phrases]] = {
         "Ik ben {bot}. Ik beantwoord vragen uit de documenten van deze site en laat zien waar ze vandaan komen. "
         "Vraag maar!",
         "Helaas heb ik daarover niets gevonden in mijn documenten. Kunt u de vraag anders stellen?",
+        "Goed! Wat wilt u nog meer weten?",
+        "Vervelend voor u. Ik heb daarover niets gevonden in mijn documenten. Kunt u er meer over vertellen?",
     ),
 }
 

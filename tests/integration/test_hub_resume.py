@@ -61,7 +61,7 @@ async def _kill_subscribers(valkey: Valkey, until: asyncio.Event) -> int:
     kills = 0
     while not until.is_set():
         await asyncio.sleep(0.15)
-        kills += int(await valkey.commands.execute_command("CLIENT", "KILL", "TYPE", "pubsub"))
+        kills += int(await valkey.commands.client_kill_filter(_type="pubsub"))
     return kills
 
 
@@ -104,9 +104,24 @@ async def test_a_tab_that_comes_in_mid_answer_gets_one_snapshot_and_the_rest(sta
             await asyncio.sleep(0.03)
         await first.end()
         for tab in late:
-            await tab.until(lambda tab=tab: bool(tab.state.ends) or len(tab.state.messages) == 2)
+            await _until_told(tab)
             await tab.close()
             _check_late(tab, expected(100))
+
+
+async def _until_told(tab: Visitor) -> None:
+    await tab.until(lambda: bool(tab.state.ends) or len(tab.state.messages) == 2)
+
+
+async def _until_known(tab: Visitor, text: str) -> None:
+    await tab.until(lambda: _knows(tab, text))
+
+
+async def _ask_and_wait(tab: Visitor, text: str, timeout_s: float = 10) -> None:
+    """Ask, and wait for the end of that answer."""
+    before = len(tab.state.ends)
+    await tab.ask(text)
+    await tab.until(lambda: len(tab.state.ends) > before, timeout_s)
 
 
 def _check_late(tab: Visitor, text: str) -> None:
@@ -126,9 +141,11 @@ async def test_attach_races_with_a_fast_answer(stage: Stage) -> None:
         token = await stage.token()
         async with await stage.visitor(stage.nodes[0], token) as asker:
             await asker.ask("count 5 0")
-            tabs = await asyncio.gather(*[stage.visitor(stage.nodes[(number + round_) % 2], token) for number in range(4)])
+            tabs = await asyncio.gather(
+                *[stage.visitor(stage.nodes[(number + round_) % 2], token) for number in range(4)]
+            )
             for tab in tabs:
-                await tab.until(lambda tab=tab: _knows(tab, expected(5)))
+                await _until_known(tab, expected(5))
                 assert all(count == 1 for count in tab.state.terminals.values())
                 await tab.close()
 
@@ -144,9 +161,7 @@ async def test_more_than_256_missed_events_come_folded(stage: Stage) -> None:
     await visitor.cut()
     async with await stage.visitor(stage.nodes[1], token) as other:
         for _ in range(24):
-            before = len(other.state.ends)
-            await other.ask("big 20")
-            await other.until(lambda before=before: len(other.state.ends) > before)
+            await _ask_and_wait(other, "big 20")
     await visitor.connect()
     await visitor.until(lambda: len(visitor.state.ends) == 24)
     await visitor.close()

@@ -152,13 +152,17 @@ BAD_FRAMES = [
 ]
 
 
+async def _next_error(visitor: Visitor, text: str) -> str:
+    known = len(visitor.of_type("error"))
+    await visitor.send(text)
+    await visitor.until(lambda: len(visitor.of_type("error")) > known)
+    return str(visitor.of_type("error")[-1]["code"])
+
+
 async def test_bad_frames_are_answered_and_nothing_else_happens(stage: Stage) -> None:
     async with await stage.visitor(stage.nodes[0]) as visitor:
         for text, code in BAD_FRAMES:
-            known = len(visitor.of_type("error"))
-            await visitor.send(text)
-            await visitor.until(lambda known=known: len(visitor.of_type("error")) > known)
-            assert visitor.of_type("error")[-1]["code"] == code, text[:80]
+            assert await _next_error(visitor, text) == code, text[:80]
         await visitor.ask("count 5")
         assert (await visitor.end())["finishReason"] == "stop"
 
@@ -186,7 +190,10 @@ async def test_a_hundred_bad_frames_close_and_ban(stage: Stage) -> None:
 )
 async def test_first_frames_that_close(stage: Stage, first: str | bytes, code: int) -> None:
     async with connect(
-        stage.nodes[0].url(stage.bot.id), origin=ORIGIN, subprotocols=["parlour.v1"], proxy=None  # type: ignore[arg-type,list-item]
+        stage.nodes[0].url(stage.bot.id),
+        origin=ORIGIN,
+        subprotocols=["parlour.v1"],
+        proxy=None,  # type: ignore[arg-type,list-item]
     ) as opened:
         await opened.send(first)
         with pytest.raises(websockets.ConnectionClosed) as closed:
@@ -198,7 +205,11 @@ async def test_first_frames_that_close(stage: Stage, first: str | bytes, code: i
 
 async def test_fragments_without_end_are_cut(stage: Stage) -> None:
     async with connect(
-        stage.nodes[0].url(stage.bot.id), origin=ORIGIN, subprotocols=["parlour.v1"], proxy=None, compression=None  # type: ignore[arg-type,list-item]
+        stage.nodes[0].url(stage.bot.id),
+        origin=ORIGIN,
+        subprotocols=["parlour.v1"],
+        proxy=None,
+        compression=None,  # type: ignore[arg-type,list-item]
     ) as opened:
         with pytest.raises(websockets.ConnectionClosed) as closed:
             await opened.send([""] * 500)
@@ -243,7 +254,10 @@ async def test_a_token_is_renewed_over_the_socket(stage: Stage) -> None:
 async def test_no_hello_is_closed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.hub.connection.HELLO_S", 0.2)
     async with connect(
-        stage.nodes[0].url(stage.bot.id), origin=ORIGIN, subprotocols=["parlour.v1"], proxy=None  # type: ignore[arg-type,list-item]
+        stage.nodes[0].url(stage.bot.id),
+        origin=ORIGIN,
+        subprotocols=["parlour.v1"],
+        proxy=None,  # type: ignore[arg-type,list-item]
     ) as opened:
         with pytest.raises(websockets.ConnectionClosed) as closed:
             await opened.recv()
@@ -384,6 +398,12 @@ async def test_coalescing_on_one_connection(stage: Stage) -> None:
         assert len(slow.of_type("stream_chunk")) < len(plain.of_type("stream_chunk"))
 
 
+async def _ask_and_wait(visitor: Visitor, text: str) -> None:
+    before = len(visitor.state.ends)
+    await visitor.ask(text)
+    await visitor.until(lambda: len(visitor.state.ends) > before, 20)
+
+
 # Slow readers and the end ---------------------------------------------------------------------------------------------
 async def test_a_reader_that_stops_reading_is_cut_and_loses_nothing(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
@@ -394,12 +414,10 @@ async def test_a_reader_that_stops_reading_is_cut_and_loses_nothing(
     assert stalled._socket is not None
     raw = stalled._socket.transport.get_extra_info("socket")
     raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
-    stalled._socket.transport.pause_reading()  # type: ignore[attr-defined]
+    stalled._socket.transport.pause_reading()
     async with await stage.visitor(stage.nodes[0], token) as other:
         for _ in range(2):
-            before = len(other.state.ends)
-            await other.ask("big 1500")
-            await other.until(lambda before=before: len(other.state.ends) > before, 20)
+            await _ask_and_wait(other, "big 1500")
         hub = stage.nodes[0].hub
         sizes = [session.connection.outbox.size for session in hub._sessions]
         assert max(sizes) <= 128 * 1024

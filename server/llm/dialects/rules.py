@@ -22,9 +22,11 @@ _WORD = re.compile(r"\s*\S+\s*?(?=\s|$)|\s+$")
 
 BY_INTENT: Final[Mapping[str, Callable[[Phrases], str]]] = {
     "farewell": lambda said: said.farewell,
-    "goodbye": lambda said: said.farewell,
     "thanks": lambda said: said.thanks,
-    "gratitude": lambda said: said.thanks,
+}
+WITHOUT_ANSWER: Final[Mapping[str, Callable[[Phrases], str]]] = {
+    "confirm": lambda said: said.confirm,
+    "complaint": lambda said: said.complaint,
 }
 
 
@@ -52,6 +54,11 @@ def compose(grounding: Grounding) -> str:
         return grounding.greeting.strip() or said.greeting.format(bot=bot)
     if grounding.intent in BY_INTENT:
         return BY_INTENT[grounding.intent](said)
-    if not has_content(grounding.question):
+    if not has_content(grounding.question) and grounding.intent not in WITHOUT_ANSWER:
         return said.about.format(bot=bot)
-    return short_answer(grounding.question, grounding.passages) or said.nothing_found
+    found = short_answer(grounding.question, grounding.passages)
+    return found or WITHOUT_ANSWER.get(grounding.intent, _nothing_found)(said)
+
+
+def _nothing_found(said: Phrases) -> str:
+    return said.nothing_found

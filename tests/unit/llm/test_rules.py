@@ -70,7 +70,10 @@ def answer(question: str, language: str = "en", passages: tuple[Passage, ...] = 
     ("question", "expected"),
     [
         ("What does it cost?", "We charge $29 per month for the Starter plan and $99 per month for the Team plan. [2]"),
-        ("When can I get my money back?", "Refunds are made within 14 days of the purchase. [2]"),
+        (
+            "When can I get my money back?",
+            "Refunds are made within 14 days of the purchase. [2] They go to the card that was charged. [2]",
+        ),
         ("How big may a file be?", "The largest file is 20 MB. [3]"),
         ("Are my files encrypted?", "Uploaded files are stored encrypted on the server's disk. [3]"),
         ("which python version do I need?", "Parlour runs on any machine with Python 3.11 or newer. [1]"),
@@ -134,6 +137,27 @@ def test_what_no_passage_says_is_not_answered(question: str) -> None:
     assert answer(question) == PHRASES["en"].nothing_found
 
 
+def test_passages_as_our_own_parser_cuts_them() -> None:
+    start = "Clone the repository and run one command:\n\nmake run\n\nThe first start makes a virtual environment."
+    prices = "Plan | Price | Bots\nStarter | $29 | 1\nTeam | $99 | 10"
+    passages = (Passage(1, "Getting started", "How do I install it?", start), Passage(2, "Prices", "", prices))
+    assert answer("How do I install it?", passages=passages) == (
+        "Clone the repository and run one command: [1]\n```\nmake run\n```"
+    )
+    assert answer("What is the price of the team plan?", passages=passages) == "Team: Price $99, Bots 10 [2]"
+
+
+def test_what_stands_under_the_question_as_heading_is_its_answer() -> None:
+    stop = "Press Ctrl-C in the terminal. The server finishes running answers and stops its parts in order."
+    passages = (Passage(1, "Start", "Start > How do I stop the server?", stop),)
+    assert answer("How do I stop the server?", passages=passages).startswith("Press Ctrl-C in the terminal. [1]")
+
+
+def test_names_of_settings_are_not_their_parts() -> None:
+    passages = (Passage(1, "Ports", "", "Set `PARLOUR_PORT` to choose the port."),)
+    assert answer("What is Parlour?", passages=passages) == PHRASES["en"].nothing_found
+
+
 def test_no_passages_no_answer() -> None:
     assert answer("What does it cost?", "fr", ()) == PHRASES["fr"].nothing_found
 
@@ -156,6 +180,11 @@ def test_every_language_greets_thanks_and_takes_leave(language: str) -> None:
     said = {compose(Grounding("x", intent, "Ada", "", language)) for intent in ("greeting", "farewell", "thanks")}
     assert len(said) == 3
     assert "Ada" in compose(Grounding("hello", "greeting", "Ada", "", language))
+
+
+def test_a_yes_and_a_complaint_without_an_answer_have_their_phrase() -> None:
+    assert compose(Grounding("yes", "confirm", "Ada", "", "en")) == PHRASES["en"].confirm
+    assert compose(Grounding("it broke my car", "complaint", "Ada", "", "de")) == PHRASES["de"].complaint
 
 
 def test_the_bots_own_greeting_wins() -> None:
