@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -282,3 +283,27 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+async def _run_node(database: str, valkey_url: str, ready: Path) -> None:
+    """A node in a process of its own, ended by a signal; `ready` gets the port."""
+    db = Database(database)
+    stage = Stage(db, valkey_url, ready.parent)
+    valkey = await open_valkey(valkey_url)
+    hub = Hub(
+        settings=stage.settings, db=db, valkey=valkey, secrets=stage.secrets, turns=stage.turns,
+        intake=cast(Any, PlainIntake()), telemetry=Telemetry(),
+    )  # fmt: skip
+    listener = listen("127.0.0.1", 0)
+    part = ready.with_suffix(".part")
+    part.write_text(str(listener.getsockname()[1]))
+    part.rename(ready)
+    await HubServer(server_config(App(hub)), lambda: hub, drain_s=stage.settings.drain_s).serve([listener])
+    await valkey.close()
+    await db.close()
+
+
+if __name__ == "__main__":
+    import uvloop
+
+    uvloop.run(_run_node(sys.argv[1], sys.argv[2], Path(sys.argv[3])))

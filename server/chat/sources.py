@@ -86,7 +86,7 @@ def citables(found: Iterable[Found], question: str) -> tuple[Citable, ...]:
 
 def passages(found: Iterable[Found], max_chars: int) -> tuple[Passage, ...]:
     """The same passages as a model reads them, each cut to `max_chars`."""
-    return tuple(Passage(n, hit.title, hit.place, hit.text[:max_chars]) for n, hit in enumerate(found, 1))
+    return tuple(Passage(n, hit.title, hit.place, hit.text[:max_chars], hit.score) for n, hit in enumerate(found, 1))
 
 
 def best_quote(text: str, question: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from server.telemetry import logger
@@ -85,7 +85,7 @@ class Fanout:
             del self._channels[name]
             self._changed.set()
 
-    async def listen(self, channel: str, *, size: int = 1024) -> AsyncIterator[bytes]:
+    async def listen(self, channel: str, *, size: int = 1024) -> AsyncGenerator[bytes, None]:
         """Messages of any channel as they come; b"" means that some may have been missed."""
         queue = _Queue(size)
         ready = self.join(channel, queue)

@@ -10,7 +10,8 @@ import json
 import random
 import secrets as random_secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Protocol
 
 from server import errors
@@ -248,7 +249,7 @@ class Hub:
         cues: bool = False,
         coalesce_ms: int = 0,
         expires_at: str = "",
-    ) -> AsyncIterator[dict[str, Any] | None]:
+    ) -> AsyncGenerator[dict[str, Any] | None, None]:
         """The frames a socket would get, welcome first, then for ever; None after 15 s of silence (send a comment)."""
         outbox, wake = Outbox(cues=cues), asyncio.Event()
         wishes = Wishes(cues=cues, history=history, coalesce_s=min(coalesce_ms, 1000) / 1000)
@@ -270,28 +271,30 @@ class Hub:
 
     async def turn_events(
         self, speaker: Speaker, submitted: Submitted, *, cues: bool = False
-    ) -> AsyncIterator[dict[str, Any] | None]:
+    ) -> AsyncGenerator[dict[str, Any] | None, None]:
         """The events of one turn, from its `message` to its terminal event; replayed from the log for a repeat."""
         if not submitted.stream_id:
             for told in await self._stored_turn(speaker, submitted):
                 yield told
             return
         after = Place(submitted.epoch, max(0, submitted.seq - 1))
-        async for frame in self.events(speaker, after=after, history=0, cues=cues):
-            if frame is None or frame.get("messageId") == submitted.message_id:
-                yield frame
-            elif frame.get("streamId") == submitted.stream_id:
-                yield frame
-                if frame["type"] in TERMINAL:
-                    return
-            elif frame["type"] == "welcome" and not frame["resumed"]:
-                answer = await conversations.get_message(
-                    self._db, speaker.tenant.id, speaker.conversation, submitted.answer_id
-                )
-                if answer is not None:
+        async with aclosing(self.events(speaker, after=after, history=0, cues=cues)) as frames:
+            async for frame in frames:
+                if frame is None or frame.get("messageId") == submitted.message_id:
+                    yield frame
+                elif frame.get("streamId") == submitted.stream_id:
+                    yield frame
+                    if frame["type"] in TERMINAL:
+                        return
+                elif frame["type"] == "welcome" and not frame["resumed"] and await self._is_stored(speaker, submitted):
                     for stored in await self._stored_turn(speaker, submitted):
                         yield stored
                     return
+
+    async def _is_stored(self, speaker: Speaker, submitted: Submitted) -> bool:
+        """Whether the answer is in the database: what a reader without a log must be told from."""
+        found = await conversations.get_message(self._db, speaker.tenant.id, speaker.conversation, submitted.answer_id)
+        return found is not None
 
     async def _stored_turn(self, speaker: Speaker, submitted: Submitted) -> list[dict[str, Any]]:
         """An answer of long ago, told as its stream would have been."""

@@ -103,6 +103,7 @@ class Producer:
         self._chars_logged = 0
         self._never_logged = True
         self._wrote_at = time.monotonic()
+        self._appending_at = self._wrote_at
         self._lost = False
         self._stopped_at: float | None = None
         self._began_at = time.monotonic()
@@ -110,7 +111,8 @@ class Producer:
 
     # The feed's side ------------------------------------------------------------------------------------------------
     def deliver(self, event: Event) -> None:
-        """Its own events come back; nothing to do."""
+        """Its own events come back: that is how long pub/sub takes."""
+        self._parts.telemetry.hub_pubsub_lag.observe(time.monotonic() - self._appending_at)
 
     def whisper(self, sender: str, frame: dict[str, Any]) -> None:
         """Typing and the like do not concern an answer."""
@@ -281,6 +283,7 @@ class Producer:
         self._note(outgoing)
 
     async def _try_append(self, outgoing: Outgoing) -> Appended:
+        self._appending_at = time.monotonic()
         return await self._parts.log.append_to_stream(
             self._claim,
             self._number + 1,

@@ -46,7 +46,10 @@ end
 if fence ~= '' then
   if not epoch or string.sub(fence, 1, #epoch + 1) ~= epoch .. '.' then return {-4} end
   if fence ~= m[2] then return {-1} end
-  if n <= tonumber(m[4] or '0') then return {tonumber(m[5]), 1, epoch} end
+  local written = tonumber(m[4] or '0')
+  if n <= written then return {tonumber(m[5]), 1, epoch} end
+  -- The log forgot what it had acknowledged (an older copy came back): it may not go on under the same epoch.
+  if n > written + 1 then return {-4} end
   if m[3] == 'closed' then return {-2} end
   if m[3] == 'stopping' and not string.find(flags, 'f', 1, true) then return {-3, m[6] or ''} end
 end
@@ -89,8 +92,9 @@ local function remember()
   if ARGV[10] == '1' then redis.call('SET', mark, stream .. ':' .. ARGV[2], 'PX', ttl) end
   keep(ttl)
 end
--- A forced claim may repeat itself: its first answer may have been lost on the way.
-if m[4] and not (policy == 'force' and m[4] == stream and m[5] == ARGV[3]) then
+local own = policy == 'force' and m[4] == stream and m[5] == ARGV[3]
+if own then epoch = open(ARGV[5]) end -- what stands there is not to be trusted
+if m[4] and not own then
   if policy == 'reject' or policy == 'force' then return {3} end
   if policy == 'queue' and m[7] then return {3} end
   redis.call('HSET', meta, 'next', ARGV[4])
@@ -101,6 +105,7 @@ if m[4] and not (policy == 'force' and m[4] == stream and m[5] == ARGV[3]) then
   remember()
   return {2, epoch, tonumber(m[2] or '0')}
 end
+if own then m[2] = '0' end
 local fence = epoch .. '.' .. redis.call('HINCRBY', meta, 'claims', 1)
 redis.call('HSET', meta, 'fence', fence, 'owner', ARGV[3], 'streamId', stream, 'messageId', ARGV[2], 'state', 'open',
   'n', 0, 'ns', 0, 'job', ARGV[4])

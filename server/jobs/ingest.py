@@ -11,7 +11,8 @@ import hashlib
 import time
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -34,7 +35,7 @@ from knowledge.store import (
 from knowledge.store.words import document_words
 from server import errors
 from server.ids import BotId, DocumentId, TenantId
-from server.storage import bots, documents
+from server.storage import bots, documents, queues
 from server.storage.database import Database
 from server.storage.documents import EpochMoved, Flip, NewChunk, Superseded
 from server.storage.queues import Work
@@ -189,15 +190,38 @@ async def _embed(run: Run, document: DocumentRecord, about: About, drafts: Seque
     vectors = await documents.known_vectors(run.parts.db, run.tenant, about.fingerprint, list(texts))
     missing = [sha256 for sha256 in texts if sha256 not in vectors]
     await run.status(document, "embedding", CUT)
-    for batch in _batches(missing, EMBED_BATCH):
-        embedded = await run.parts.library.encoder.embed_chunks([texts[sha256] for sha256 in batch])
-        fresh = dict(zip(batch, embedded, strict=True))
-        await documents.keep_vectors(run.parts.db, run.tenant, about.fingerprint, fresh)
-        vectors |= fresh
-        run.progressed = True
-        share = len(vectors) / max(len(texts), 1)
-        await run.status(_embedding(document), "embedding", CUT + (EMBEDDED - CUT) * share)
+    async with aclosing(_encoded(run, missing, texts)) as batches:
+        async for fresh in batches:
+            await documents.keep_vectors(run.parts.db, run.tenant, about.fingerprint, fresh)
+            vectors |= fresh
+            run.progressed = True
+            share = len(vectors) / max(len(texts), 1)
+            await run.status(_embedding(document), "embedding", CUT + (EMBEDDED - CUT) * share)
     return vectors
+
+
+async def _encoded(
+    run: Run, missing: Sequence[str], texts: Mapping[str, str]
+) -> AsyncGenerator[dict[str, bytes], None]:
+    """Vectors batch by batch; the next batch is computed while its caller stores the last one."""
+    encoder = run.parts.library.encoder
+    batches = [list(batch) for batch in _batches(missing, EMBED_BATCH)]
+    ahead: asyncio.Task[list[bytes]] | None = None
+    try:
+        for number, batch in enumerate(batches):
+            now = ahead or asyncio.create_task(encoder.embed_chunks([texts[sha256] for sha256 in batch]))
+            embedded = await now
+            following = batches[number + 1 : number + 2]
+            ahead = (
+                asyncio.create_task(encoder.embed_chunks([texts[sha256] for sha256 in following[0]]))
+                if following
+                else None
+            )
+            yield dict(zip(batch, embedded, strict=True))
+    finally:
+        if ahead is not None:
+            ahead.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
 
 
 def _embedding(document: DocumentRecord) -> DocumentRecord:
@@ -349,10 +373,14 @@ async def _delete_points(run: Run, document: DocumentId) -> None:
 # Rebuild --------------------------------------------------------------------------------------------------------------
 async def rebuild(run: Run) -> None:
     """Make a bot's index anew from the database: after a lost folder, a restored backup or another encoder."""
+    if await queues.has_work_for(run.parts.db, run.tenant, run.bot, besides=run.work.id):
+        raise Later("other work of this bot comes first", 5.0)
     try:
         about = await _encoder(run)
         async with run.parts.lock(run.bot):
-            await _rebuild(run, about)
+            stats = await run.parts.library.store.stats(run.scope)
+            if is_behind(stats, about, await documents.count_chunks(run.parts.db, run.tenant, run.bot)):
+                await _rebuild(run, about)
     except StoreAway as problem:
         raise Later(str(problem), 2.0) from problem
     except EncoderAway as problem:

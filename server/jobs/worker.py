@@ -150,7 +150,7 @@ class Jobs:
                 await Run(parts=self._parts, work=work).tell(failed)
         await queues.finish_work(db, tenant, work, error=reason)
 
-    # What nobody asks for -------------------------------------------------------------------------------------------
+    # What nobody asks for ------------------------------------------------------------------------------------------
     async def sweep(self) -> None:
         """Wake workers for rows without a live lease: lost hints, killed workers, work that had to wait."""
         for tenant in await queues.tenants_with_work(self._parts.db):

@@ -28,6 +28,15 @@ OWN_FLOOR: Final = 0.2
 NEAR_BEST: Final = 0.6
 AS_GOOD: Final = 0.88
 UNKNOWN_SHARE: Final = 0.8
+"""What an asked word weighs that no passage holds, when only words speak for the passages."""
+UNKNOWN_SHARE_SURE: Final = 0.15
+"""The same when retrieval is sure of the best passage: then the word is said there in other words."""
+UNSURE_SCORE: Final = 0.52
+SURE_SCORE: Final = 0.70
+CERTAIN_SCORE: Final = 0.76
+"""From here the meaning alone is enough, whatever the words."""
+SURE_BONUS: Final = 0.5
+"""For the opening of the passage that retrieval is sure of, when its heading shares a word with the question."""
 HEADING_SHARE: Final = 0.55
 OPENING_FLOOR: Final = 0.5
 """The share that the first sentence under a heading must cover when only the heading and title carry the words."""
@@ -82,6 +91,8 @@ class Sentence:
     own: frozenset[str]
     around: frozenset[str]
     head: frozenset[str] = frozenset()
+    is_sure: bool = False
+    is_certain: bool = False
     fit: float = 0.0
     score: float = 0.0
     covers: frozenset[str] = frozenset()
@@ -111,7 +122,7 @@ def short_answer(question: str, passages: Sequence[Passage]) -> str | None:
     """One to three cited sentences or one cited list that answer `question`; None when no passage does."""
     asked = list(dict.fromkeys(terms(question)))
     laid_out = [blocks(passage.text) for passage in passages]
-    ranked = _ranked(question, asked, _candidates(passages, laid_out))
+    ranked = _ranked(question, asked, _candidates(passages, laid_out), _unknown_share(passages))
     if not ranked:
         return None
     best = ranked[0]
@@ -135,7 +146,11 @@ def _candidates(passages: Sequence[Passage], laid_out: Sequence[Sequence[Block]]
                 if text.endswith(":") and i + 1 == len(block.sentences):
                     around |= _led_into(parts, block_at)
                 found.append(
-                    Sentence(text, at, passage.n, block_at, i, block.kind, frozenset(terms(text)), around, head)
+                    Sentence(
+                        text, at, passage.n, block_at, i, block.kind, frozenset(terms(text)), around, head,
+                        is_sure=at == 0 and passage.score >= SURE_SCORE,
+                        is_certain=at == 0 and passage.score >= CERTAIN_SCORE,
+                    )  # fmt: skip
                 )
     return found
 
@@ -148,8 +163,15 @@ def _led_into(parts: Sequence[Block], at: int) -> frozenset[str]:
     return frozenset(terms(" ".join(after.sentences)))
 
 
-def _ranked(question: str, asked: Sequence[str], candidates: Sequence[Sentence]) -> list[Sentence]:
-    weights = _weights(asked, candidates)
+def _unknown_share(passages: Sequence[Passage]) -> float:
+    """Between the two shares, by how well the best passage fits."""
+    best = max((passage.score for passage in passages), default=0.0)
+    sure = min(1.0, max(0.0, (best - UNSURE_SCORE) / (SURE_SCORE - UNSURE_SCORE)))
+    return UNKNOWN_SHARE + sure * (UNKNOWN_SHARE_SURE - UNKNOWN_SHARE)
+
+
+def _ranked(question: str, asked: Sequence[str], candidates: Sequence[Sentence], unknown_share: float) -> list[Sentence]:
+    weights = _weights(asked, candidates, unknown_share)
     whole = sum(weights.values())
     if not whole:
         return []
@@ -164,6 +186,7 @@ def _ranked(question: str, asked: Sequence[str], candidates: Sequence[Sentence])
         both = sum(weight * _nearness(term, sentence) for term, weight in weights.items()) / whole
         if _is_answer(sentence, asked, own, both):
             score = both + _bonus(sentence, numeric, steps)
+            score += SURE_BONUS if _is_sure_opening(sentence, asked) else 0.0
             score += DEFINING_BONUS if defining and _defines(sentence.text, asked) else 0.0
             scored.append(replace(sentence, score=score))
     return sorted(scored, key=lambda sentence: (-sentence.score, sentence.passage, sentence.block, sentence.at))
@@ -180,6 +203,8 @@ def _nearness(term: str, sentence: Sentence) -> float:
 
 def _is_answer(sentence: Sentence, asked: Sequence[str], own: float, both: float) -> bool:
     """Whether enough of the question is there, in the sentence's own words or as the opening under its heading."""
+    if _is_sure_opening(sentence, asked):
+        return True
     if _is_opening(sentence) and both >= OPENING_FLOOR and (sentence.fit or own >= OWN_FLOOR):
         return True
     if len(asked) > 1 and len(sentence.covers) < 2:
@@ -203,14 +228,14 @@ def _defines(text: str, asked: Sequence[str]) -> bool:
     return found is not None and set(terms(found.group(1))) == set(asked)
 
 
-def _weights(asked: Sequence[str], candidates: Sequence[Sentence]) -> dict[str, float]:
+def _weights(asked: Sequence[str], candidates: Sequence[Sentence], unknown_share: float) -> dict[str, float]:
     """How much each asked term tells: rare in the passages is much, in every sentence is little."""
     count = Counter(term for sentence in candidates for term in sentence.own | sentence.around)
     n = len(candidates)
     weights = {}
     for term in asked:
         seen = count[term] or max((count[other] for other in related(term)), default=0)
-        weights[term] = math.log(1 + (n + 1) / (seen + 0.5)) if seen else UNKNOWN_SHARE * math.log(1 + (n + 1) / 1.5)
+        weights[term] = math.log(1 + (n + 1) / (seen + 0.5)) if seen else unknown_share * math.log(1 + (n + 1) / 1.5)
     return weights
 
 
@@ -233,6 +258,12 @@ def _covers(asked: Sequence[str], own: frozenset[str]) -> frozenset[str]:
 def _is_opening(sentence: Sentence) -> bool:
     """The first sentence under a heading that is itself the question: what follows is its answer."""
     return sentence.at == 0 and sentence.block == 0 and sentence.kind == "text"
+
+
+def _is_sure_opening(sentence: Sentence, asked: Sequence[str]) -> bool:
+    """The first sentence of the passage that fits best by meaning, under a heading that speaks of the same thing."""
+    speaks_of_it = sentence.is_certain or any(_match(term, sentence.head) for term in asked)
+    return sentence.is_sure and _is_opening(sentence) and speaks_of_it
 
 
 def _bonus(sentence: Sentence, numeric: bool, steps: bool) -> float:

@@ -56,12 +56,13 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What retrieval found, numbered as the answer cites it: [n]."""
+    """What retrieval found, numbered as the answer cites it: [n]; `score` is how well it fits by meaning (0 to 1)."""
 
     n: int
     title: str
     place: str
     text: str
+    score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

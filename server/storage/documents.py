@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -259,9 +260,14 @@ async def known_vectors(db: Database, tenant: TenantId, fingerprint: str, hashes
 
 async def keep_vectors(db: Database, tenant: TenantId, fingerprint: str, vectors: Mapping[str, bytes]) -> None:
     """Store vectors, so that a crash or a later version need not compute them again."""
+    rows = [
+        {"tenant_id": tenant, "sha256": sha256, "fingerprint": fingerprint, "vector": vector}
+        for sha256, vector in vectors.items()
+    ]
+    dialect = sqlite if db.is_sqlite else postgresql
     async with db.transaction() as session:
-        for sha256, vector in vectors.items():
-            await session.merge(EmbeddingRow(tenant_id=tenant, sha256=sha256, fingerprint=fingerprint, vector=vector))
+        # Two workers may compute the same text at once; the vectors are the same too.
+        await session.execute(dialect.insert(EmbeddingRow).on_conflict_do_nothing(), rows)
 
 
 async def flip(db: Database, tenant: TenantId, bot: BotId, staged: Flip) -> DocumentRecord:

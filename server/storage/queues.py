@@ -215,11 +215,12 @@ async def add_work(
         return True
 
 
-async def has_work_for(db: Database, tenant: TenantId, bot: str) -> bool:
+async def has_work_for(db: Database, tenant: TenantId, bot: str, *, besides: str = "") -> bool:
     """Whether anything is still to be done for a bot: then its index may rightly differ for a moment."""
     async with db.session() as session:
         query = select(OutboxRow.payload).where(OutboxRow.tenant_id == tenant, OutboxRow.done_at.is_(None))
-        return any(payload.get("bot") == bot for payload in await session.scalars(query))
+        rows = await session.scalars(query.where(OutboxRow.id != besides))
+        return any(payload.get("bot") == bot for payload in rows)
 
 
 async def is_bot_gone(db: Database, tenant: TenantId, bot: str) -> bool:

@@ -101,7 +101,7 @@ class Secrets:
                 ConversationId(claims["cid"]),
                 datetime.fromtimestamp(claims["exp"], UTC),
             )
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise errors.TokenInvalid from None
         if claims.get("typ") != VISITOR or (bot is not None and read.bot != bot):
             raise errors.TokenInvalid

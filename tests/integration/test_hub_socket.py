@@ -27,6 +27,12 @@ async def stage(db: Database, valkey: Valkey, valkey_url: str, tmp_path: Path) -
         yield opened
 
 
+def _socket(stage: Stage, origin: str = ORIGIN) -> connect:
+    """A bare socket: the test says the first word."""
+    options: dict[str, Any] = {"origin": origin, "subprotocols": ["parlour.v1"]}
+    return connect(stage.nodes[0].url(stage.bot.id), proxy=None, compression=None, **options)
+
+
 # Handshake ------------------------------------------------------------------------------------------------------------
 async def _refusal(url: str, **options: Any) -> tuple[int, dict[str, Any]]:
     settings: dict[str, Any] = {"origin": ORIGIN, "subprotocols": ["parlour.v1"], "proxy": None} | options
@@ -62,7 +68,7 @@ async def test_origins(stage: Stage) -> None:
     url = stage.nodes[0].url(stage.bot.id)
     for origin, allowed in ORIGINS:
         if allowed:
-            async with connect(url, origin=origin, subprotocols=["parlour.v1"], proxy=None) as opened:  # type: ignore[arg-type,list-item]
+            async with _socket(stage, origin) as opened:
                 assert opened.subprotocol == "parlour.v1"
         else:
             status, problem = await _refusal(url, origin=origin)
@@ -189,12 +195,7 @@ async def test_a_hundred_bad_frames_close_and_ban(stage: Stage) -> None:
     ],
 )
 async def test_first_frames_that_close(stage: Stage, first: str | bytes, code: int) -> None:
-    async with connect(
-        stage.nodes[0].url(stage.bot.id),
-        origin=ORIGIN,
-        subprotocols=["parlour.v1"],
-        proxy=None,  # type: ignore[arg-type,list-item]
-    ) as opened:
+    async with _socket(stage) as opened:
         await opened.send(first)
         with pytest.raises(websockets.ConnectionClosed) as closed:
             while True:
@@ -204,13 +205,7 @@ async def test_first_frames_that_close(stage: Stage, first: str | bytes, code: i
 
 
 async def test_fragments_without_end_are_cut(stage: Stage) -> None:
-    async with connect(
-        stage.nodes[0].url(stage.bot.id),
-        origin=ORIGIN,
-        subprotocols=["parlour.v1"],
-        proxy=None,
-        compression=None,  # type: ignore[arg-type,list-item]
-    ) as opened:
+    async with _socket(stage) as opened:
         with pytest.raises(websockets.ConnectionClosed) as closed:
             await opened.send([""] * 500)
             await opened.recv()
@@ -253,12 +248,7 @@ async def test_a_token_is_renewed_over_the_socket(stage: Stage) -> None:
 
 async def test_no_hello_is_closed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.hub.connection.HELLO_S", 0.2)
-    async with connect(
-        stage.nodes[0].url(stage.bot.id),
-        origin=ORIGIN,
-        subprotocols=["parlour.v1"],
-        proxy=None,  # type: ignore[arg-type,list-item]
-    ) as opened:
+    async with _socket(stage) as opened:
         with pytest.raises(websockets.ConnectionClosed) as closed:
             await opened.recv()
         assert closed.value.rcvd is not None
