@@ -109,13 +109,16 @@ async def _tokens(text: str) -> AsyncIterator[str]:
         await asyncio.sleep(pace_s)
 
 
-@dataclass(frozen=True)
 class PlainAccepted:
-    text: str
-    sentiment: str = "neutral"
-    sentiment_score: float = 0.0
-    intent: str = "question"
+    """A message taken as it is; `rate` is what a test says is left."""
+
     rate: object = None
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.sentiment = "neutral"
+        self.sentiment_score = 0.0
+        self.intent = "question"
 
 
 class PlainIntake:

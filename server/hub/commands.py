@@ -6,6 +6,7 @@ goes on where the first try stopped, and never answers twice.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from server.storage import conversations
 
 if TYPE_CHECKING:
     from server.chat.intake import Intake
+    from server.limits.rates import Admitted
     from server.protocol import Author, HistoryMessage
     from server.storage.database import Database
     from server.storage.records import BotRecord, MessageRecord, TenantRecord
@@ -35,6 +37,7 @@ class Speaker:
     locale: str | None = None
     address: str | None = None
     name: str = ""  # of the connection: its own whispers do not come back
+    notify: Callable[[dict[str, Any]], None] | None = None  # sends an ephemeral frame to this connection alone
 
     @property
     def place(self) -> Address:
@@ -74,6 +77,7 @@ class Commands:
         accepted = await self._intake.accept(
             speaker.tenant, speaker.bot, speaker.visitor, text, address=speaker.address
         )
+        _warn(speaker, accepted.rate)
         mark = f"turn:{client_id}"
         policy = speaker.bot.config.limits.while_answering
         known = await self._log.known(speaker.place, mark)
@@ -195,6 +199,21 @@ class Commands:
     async def _typing(self, speaker: Speaker, frame: dict[str, Any]) -> None:
         whisper = dumps({"type": "typing", "who": "visitor", "state": frame["state"]})
         await self._log.publish(speaker.place.log, f"{speaker.name}|-1||{whisper}")
+
+
+def _warn(speaker: Speaker, rate: Admitted | None) -> None:
+    """Tell the visitor when a fifth of the limit is left."""
+    if speaker.notify is None or rate is None or rate.remaining * 5 > rate.limit:
+        return
+    speaker.notify(
+        {
+            "type": "rate_limit",
+            "scope": rate.scope,
+            "limit": rate.limit,
+            "remaining": rate.remaining,
+            "resetMs": rate.reset_ms,
+        }
+    )
 
 
 def _job(speaker: Speaker, reply_to: MessageId, text: str, *, replaces: MessageId | None = None) -> Job:

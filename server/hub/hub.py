@@ -208,6 +208,7 @@ class Hub:
         locale: str | None = None,
         channel: str = "widget",
         address: str | None = None,
+        notify: Callable[[dict[str, Any]], None] | None = None,
     ) -> Speaker:
         """Who a visitor's token speaks for; raises BotUnknown, TenantSuspended or TokenInvalid."""
         bot = await self.directory.bot(claims.bot)
@@ -216,7 +217,7 @@ class Hub:
         tenant = await self.directory.tenant(claims.tenant)
         return Speaker(
             tenant=tenant, bot=bot, conversation=claims.conversation, visitor=claims.visitor, name=name, locale=locale,
-            channel=channel, address=address,
+            channel=channel, address=address, notify=notify,
         )  # fmt: skip
 
     # Readers --------------------------------------------------------------------------------------------------------

@@ -161,7 +161,7 @@ class Session:
             raise errors.TokenInvalid("The token is for another conversation.")
         self._claims = claims
         self._speaker = await self._hub.speaker(
-            claims, name=self.name, locale=frame.get("locale"), address=self._address
+            claims, name=self.name, locale=frame.get("locale"), address=self._address, notify=self.tell
         )
         caps, resume = frame.get("caps", {}), frame.get("resume")
         self.connection.outbox.cues = caps.get("cues", False)

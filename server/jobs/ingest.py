@@ -245,11 +245,18 @@ async def _stage_and_flip(
         try:
             return await documents.flip(parts.db, run.tenant, run.bot, staged)
         except (EpochMoved, Superseded) as problem:
-            undo = Delete(tuple(point.id for point in points))
-            await parts.library.store.apply(run.scope, [undo], generation=epoch, fingerprint=about.fingerprint)
+            await _unstage(run, document, points, about)
             if isinstance(problem, Superseded):
                 raise
     raise RuntimeError("the bot's knowledge never stood still")
+
+
+async def _unstage(run: Run, document: DocumentRecord, points: Sequence[Point], about: About) -> None:
+    """Take back what did not become visible; a second worker on the same document may have made the same points live."""
+    live = await documents.chunk_epochs(run.parts.db, run.tenant, document.id)
+    undo = Delete(tuple(point.id for point in points if point.id not in live))
+    epoch = await bots.knowledge_epoch(run.parts.db, run.tenant, run.bot)
+    await run.parts.library.store.apply(run.scope, [undo], generation=epoch, fingerprint=about.fingerprint)
 
 
 async def _staged(run: Run, document: DocumentRecord, prepared: Prepared, epoch: int) -> Flip:

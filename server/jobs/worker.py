@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -66,13 +67,13 @@ class Jobs:
     """Runs rows of the outbox for one worker process."""
 
     def __init__(self, parts: Parts, queue: Queue, owner: str) -> None:
-        self._parts = parts
+        self.parts = parts
         self._queue = queue
         self._owner = owner
 
     async def run(self, tenant: TenantId, hint: str) -> None:
         """Do one piece of work, if it is still to be done and nobody else is at it."""
-        db = self._parts.db
+        db = self.parts.db
         found = await queues.find_work(db, tenant, hint)
         work = None if found is None else await queues.take_work(db, tenant, found, self._owner)
         if work is None:
@@ -80,10 +81,10 @@ class Jobs:
         if work.tries > queues.MAX_TRIES:
             await self._give_up(work, GAVE_UP)
             return
-        await self._settle(work, Run(parts=self._parts, work=work))
+        await self._settle(work, Run(parts=self.parts, work=work))
 
     async def _settle(self, work: Work, run: Run) -> None:
-        db, tenant = self._parts.db, work.tenant_id
+        db, tenant = self.parts.db, work.tenant_id
         try:
             await self._under_lease(work, run)
             await queues.finish_work(db, tenant, work)
@@ -109,7 +110,7 @@ class Jobs:
         if work.tries >= queues.MAX_TRIES:
             await self._give_up(work, f"This document could not be indexed ({type(problem).__name__}).")
         else:
-            await queues.return_work(self._parts.db, work.tenant_id, work, after_s=2.0 * work.tries, blameless=False)
+            await queues.return_work(self.parts.db, work.tenant_id, work, after_s=2.0 * work.tries, blameless=False)
 
     async def _under_lease(self, work: Work, run: Run) -> None:
         """Run the work beside its heartbeat; when the lease is lost, somebody else is at it and we stop."""
@@ -129,12 +130,12 @@ class Jobs:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
             progressed, run.progressed = run.progressed, False
-            if not await queues.keep_work(self._parts.db, work.tenant_id, work, progressed=progressed):
+            if not await queues.keep_work(self.parts.db, work.tenant_id, work, progressed=progressed):
                 return
 
     async def _give_up(self, work: Work, reason: str) -> None:
         """Dead letter: the work ends, and the document says why."""
-        db, tenant, subject = self._parts.db, work.tenant_id, DocumentId(work.subject_id)
+        db, tenant, subject = self.parts.db, work.tenant_id, DocumentId(work.subject_id)
         _log.warning("work given up", extra={"job": work.id, "kind": work.kind, "reason": reason[:200]})
         if work.kind == "ingest":
             failed = await documents.set_status(
@@ -147,19 +148,19 @@ class Jobs:
                 error=reason[:500],
             )
             if failed is not None:
-                await Run(parts=self._parts, work=work).tell(failed)
+                await Run(parts=self.parts, work=work).tell(failed)
         await queues.finish_work(db, tenant, work, error=reason)
 
     # What nobody asks for ------------------------------------------------------------------------------------------
     async def sweep(self) -> None:
         """Wake workers for rows without a live lease: lost hints, killed workers, work that had to wait."""
-        for tenant in await queues.tenants_with_work(self._parts.db):
-            for work in await queues.free_work(self._parts.db, tenant):
+        for tenant in await queues.tenants_with_work(self.parts.db):
+            for work in await queues.free_work(self.parts.db, tenant):
                 await self._queue.enqueue(tenant, work)
 
     async def upkeep(self) -> None:
         """Compare every bot's index with the database, rebuild what differs, drop what has no bot any more."""
-        db, library = self._parts.db, self._parts.library
+        db, library = self.parts.db, self.parts.library
         known = await queues.indexed_bots(db)
         try:
             about = await library.about()
@@ -174,15 +175,15 @@ class Jobs:
             await queues.forget_done(db, tenant, older_than_s=KEEP_DONE_S)
 
     async def _ask_rebuild(self, tenant: TenantId, bot: str) -> None:
-        if not await queues.has_work_for(self._parts.db, tenant, bot):
+        if not await queues.has_work_for(self.parts.db, tenant, bot):
             work = new_id("job")
             payload = {"bot": bot}
-            await queues.add_work(self._parts.db, tenant, work=work, kind="rebuild", subject=bot, payload=payload)
+            await queues.add_work(self.parts.db, tenant, work=work, kind="rebuild", subject=bot, payload=payload)
 
     async def _drop_orphans(self, known: set[str]) -> None:
-        for scope in await self._parts.library.store.bots():
-            if scope.bot not in known and await queues.is_bot_gone(self._parts.db, TenantId(scope.tenant), scope.bot):
-                await self._parts.library.store.drop(scope)
+        for scope in await self.parts.library.store.bots():
+            if scope.bot not in known and await queues.is_bot_gone(self.parts.db, TenantId(scope.tenant), scope.bot):
+                await self.parts.library.store.drop(scope)
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]], name: str) -> None:
@@ -217,7 +218,25 @@ async def open_jobs(
 
 
 async def run_worker(settings: Settings, *, ready_file: Path | None = None) -> None:
-    """Take work until cancelled; `ready_file` is touched when the first job can be taken."""
+    """Take work until cancelled, SIGTERM or SIGINT; `ready_file` is touched when the first job can be taken.
+
+    Work that is running then is given back at once, so that the next worker need not wait for its lease to expire.
+    """
+    loop, working = asyncio.get_running_loop(), asyncio.ensure_future(_work(settings, ready_file))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, working.cancel)
+    try:
+        await working
+    except asyncio.CancelledError:
+        current = asyncio.current_task()
+        if current is not None and current.cancelling():
+            raise
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+async def _work(settings: Settings, ready_file: Path | None) -> None:
     sockets = sockets_of(settings)
     db = Database(settings.database)
     valkey = await open_valkey(settings.redis_url or f"unix://{sockets.valkey}")

@@ -15,6 +15,7 @@ import websockets
 from websockets.asyncio.client import connect
 
 from server.ids import new_ulid
+from server.limits.rates import Admitted
 from server.storage.database import Database
 from server.storage.valkey import Valkey
 from tests.hubs import ORIGIN, Stage, expected, open_stage
@@ -356,6 +357,17 @@ async def test_an_answer_is_made_again(stage: Stage) -> None:
         older = await visitor.command({"type": "history", "limit": 5, "before": page["nextCursor"]})
         assert older["messages"][0]["text"] == "count 5"
         assert pong
+
+
+async def test_a_visitor_is_told_when_little_is_left(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = Admitted("visitor_messages", 20, 4, 21_000)
+    monkeypatch.setattr("tests.hubs.PlainAccepted.rate", left)
+    async with await stage.visitor(stage.nodes[0]) as visitor:
+        await visitor.ask("count 2")
+        told = await visitor.wait_for(lambda frame: frame["type"] == "rate_limit")
+        assert told == {
+            "type": "rate_limit", "scope": "visitor_messages", "limit": 20, "remaining": 4, "resetMs": 21_000,
+        }  # fmt: skip
 
 
 async def test_typing_reaches_the_other_tab_only(stage: Stage) -> None:

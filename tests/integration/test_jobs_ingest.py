@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from server.storage import bots, documents
+from server.jobs.ingest import Run, ingest
+from server.storage import bots, documents, queues
 from server.storage.database import Database
 from server.storage.valkey import Valkey
 from tests.integration.knowing import Knowing, knowing
@@ -64,3 +67,34 @@ async def test_deletion_leaves_nothing(room: Knowing) -> None:
     assert stats.points == await documents.count_chunks(room.db, room.tenant, room.bot) == other.chunk_count
     assert not room.files.path(room.tenant, document.sha256).exists()
     assert room.files.path(room.tenant, other.sha256).exists()
+
+
+async def test_two_workers_on_one_document_leave_one_set_of_points(room: Knowing) -> None:
+    document = await room.upload("shop.md", PAGE, "text/markdown")
+    work = await queues.find_work(room.db, room.tenant, document.id)
+    assert work is not None
+    first = await queues.take_work(room.db, room.tenant, work, "first")
+    assert first is not None
+    assert await queues.take_work(room.db, room.tenant, work, "second") is None
+    # Both run at once, as when the first was believed dead.
+    parts = (replace(room.jobs.parts, bot_locks={}), replace(room.jobs.parts, bot_locks={}))
+    await asyncio.gather(*(ingest(Run(parts=each, work=first)) for each in parts))
+    live = await documents.open_chunks(room.db, room.tenant, document.id)
+    assert {point async for point in room.library.store.scroll(room.scope)} == set(live.values())
+    assert "thirty days" in (await room.ask("How long can I send a coat back?"))[0]
+
+
+async def test_many_failures_end_in_a_dead_letter(room: Knowing) -> None:
+    document = await room.upload("shop.md", PAGE, "text/markdown")
+    work = await queues.find_work(room.db, room.tenant, document.id)
+    assert work is not None
+    for attempt in range(queues.MAX_TRIES):
+        taken = await queues.take_work(room.db, room.tenant, work, "dies")
+        assert taken is not None
+        assert taken.tries == attempt + 1
+        await queues.return_work(room.db, room.tenant, taken, after_s=-1, blameless=False)
+    after = await room.work_on(document)
+    assert after.status == "failed"
+    assert after.error is not None
+    assert "stopped the worker" in after.error
+    assert await queues.find_work(room.db, room.tenant, document.id) is None

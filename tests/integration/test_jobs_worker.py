@@ -118,6 +118,26 @@ async def test_a_killed_worker_costs_seconds_and_nothing_else(
     assert "Rule 41" in (await room.ask("What does rule 41 say?"))[0]
 
 
+async def test_a_stopped_worker_gives_its_work_back(
+    room: Knowing, valkey: Valkey, valkey_url: str, tmp_path: Path
+) -> None:
+    document = await room.upload("rules.md", LONG.encode(), "text/markdown")
+    async with _worker(room, tmp_path, valkey_url) as worker:
+
+        async def is_embedding() -> bool:
+            return (await _now(room, document)).progress > 0.15
+
+        await _until(is_embedding, 60)
+        worker.terminate()
+        assert await asyncio.to_thread(worker.wait, 15) == 0
+    work = await queues.find_work(room.db, room.tenant, document.id)
+    assert work is not None
+    assert await queues.free_work(room.db, room.tenant) == [work]
+    taken = await queues.take_work(room.db, room.tenant, work, "test")
+    assert taken is not None
+    assert (taken.tries, taken.fence) == (1, 2)
+
+
 async def _nothing_open(room: Knowing, document: DocumentRecord) -> bool:
     return await queues.find_work(room.db, room.tenant, document.id) is None
 

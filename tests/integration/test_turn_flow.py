@@ -40,6 +40,7 @@ class Hit:
     place: str = "Orders > Refunds"
     document_id: str = "doc_1"
     page: int | None = None
+    score: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,7 @@ class Hit:
     place: str = "Orders > Refunds"
     page: int | None = None
     text: str = PASSAGE
+    score: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ class Hit:
     place: str = "Orders > Refunds"
     page: int | None = None
     text: str = "You can send it back. The refund takes five days to arrive. Thanks."
+    score: float = 0.5
 
 
 def through(pieces: list[str]) -> tuple[str, list[int]]:
