@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
 Kind = Literal["heading", "paragraph", "list", "table", "code"]
@@ -109,6 +109,9 @@ class Builder:
     def finish(self, title: str = "") -> Parsed:
         """The document; raises ParseFailed when there is nothing to read."""
         if not any(block.kind != "heading" for block in self._blocks):
+            # Nothing but headings, as on a sign: then they are the text.
+            self._blocks = [replace(block, kind="paragraph", heading_path=()) for block in self._blocks]
+        if not self._blocks:
             raise ParseFailed("No text was found in this file. If it is a scan, run text recognition on it first.")
         name = " ".join(clean(title or self.title).split())[:MAX_HEADING_CHARS]
         return Parsed(name, "\n\n".join(self._texts), tuple(self._blocks), self.pages, self.hidden)

@@ -28,6 +28,7 @@ from server.storage.records import DocumentRecord
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["documents"])
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 PART_BYTES = 1 << 16
+LONGEST_UPLOAD_S = 300.0
 HEAD_BYTES = 4096
 
 
@@ -78,6 +79,7 @@ async def upload(request: Request, bot: str, principal: Editor) -> JSONResponse:
     services = services_of(request)
     record = await find_own_bot(services.db, principal, bot)
     _check_length(request, services.settings.max_upload_bytes)
+    _allow_time(request)
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise errors.UnsupportedMedia("Send multipart/form-data with a field named file.")
     async with request.form(max_files=1, max_fields=4) as form:
@@ -115,6 +117,13 @@ def _check_length(request: Request, limit: int) -> None:
     text = request.headers.get("content-length", "0")
     if text.isdigit() and int(text) > limit + 100_000:
         raise errors.TooLarge(f"A document may have {limit} bytes.")
+
+
+def _allow_time(request: Request) -> None:
+    """A slow line may take longer over a document than the few seconds every other request has."""
+    set_deadline = request.scope.get("extensions", {}).get("hub.deadline")
+    if set_deadline is not None:
+        set_deadline(LONGEST_UPLOAD_S)
 
 
 async def _parts(file: UploadFile) -> AsyncIterator[bytes]:

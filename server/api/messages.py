@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
@@ -105,9 +106,10 @@ def _client_id(key: str | None) -> str:
 async def _whole(services: Services, speaker: Speaker, submitted: Submitted) -> dict[str, Any]:
     """Wait for the turn's end, then tell the stored answer."""
     last: dict[str, Any] = {}
-    async for frame in services.hub.turn_events(speaker, submitted):
-        if frame is not None and frame["type"] in TERMINAL_TYPES:
-            last = frame
+    async with aclosing(services.hub.turn_events(speaker, submitted)) as events:
+        async for frame in events:
+            if frame is not None and frame["type"] in TERMINAL_TYPES:
+                last = frame
     if last.get("type") == "stream_error":
         raise errors.NoProvider(last["error"]) if last["code"] == "no_provider" else errors.Unavailable(last["error"])
     answer = MessageId(last.get("messageId", submitted.answer_id))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -172,29 +173,32 @@ def parse_event_id(text: str | None) -> Place | None:
     return Place(epoch, int(seq))
 
 
-async def closing_at(frames: AsyncIterator[Frame], moment: datetime) -> AsyncIterator[Frame]:
+async def closing_at(frames: AsyncGenerator[Frame, None], moment: datetime) -> AsyncGenerator[Frame, None]:
     """The frames until the token ends; then one that says why, so that the widget comes back with a new token."""
-    async for frame in frames:
-        yield frame
-        if now() >= moment + TOKEN_GRACE:
-            yield {"type": "close", "code": 4014, "reason": "token_expired"}
-            return
+    async with aclosing(frames):
+        async for frame in frames:
+            yield frame
+            if now() >= moment + TOKEN_GRACE:
+                yield {"type": "close", "code": 4014, "reason": "token_expired"}
+                return
 
 
-async def sse_frames(frames: AsyncIterator[Frame], epoch: str = "") -> AsyncIterator[str]:
+async def sse_frames(frames: AsyncGenerator[Frame, None], epoch: str = "") -> AsyncGenerator[str, None]:
     """Frames as events: only durable ones carry an id, so that a resume never starts at an ephemeral one.
 
     A None is a moment without news: a comment keeps proxies from cutting the stream.
     """
     yield "retry: 1000\n\n"
-    async for frame in frames:
-        if frame is None:
-            yield PING
-            continue
-        if frame["type"] == "welcome":
-            epoch = frame["epoch"]
-        seq = frame.get("seq") if frame["type"] != "welcome" else None
-        yield event_text(frame["type"], frame, f"{epoch}:{seq}" if seq is not None else None)
+    # Closed here, not by the collector: a reader who leaves must not leave a follower behind.
+    async with aclosing(frames):
+        async for frame in frames:
+            if frame is None:
+                yield PING
+                continue
+            if frame["type"] == "welcome":
+                epoch = frame["epoch"]
+            seq = frame.get("seq") if frame["type"] != "welcome" else None
+            yield event_text(frame["type"], frame, f"{epoch}:{seq}" if seq is not None else None)
 
 
 @router.post("/conversations/{conversation}/commands", operation_id="conversations.command")

@@ -434,13 +434,15 @@ def welcome_frame(
 
 async def deny(send: Send, failure: errors.ParlourError) -> None:
     """Refuse a handshake with a problem document."""
-    problem = {
-        "type": f"https://parlour.dev/problems/{failure.code}",
+    problem: dict[str, Any] = {
+        "type": f"/docs/errors#{failure.code}",
         "title": failure.title,
         "status": failure.status,
         "detail": failure.detail,
         "code": failure.code,
     }
+    if failure.retry_after_s is not None:
+        problem["retry_after"] = round(failure.retry_after_s, 3)
     body = dumps(problem).encode()
     headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
     if failure.retry_after_s is not None:

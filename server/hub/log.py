@@ -268,10 +268,12 @@ class Log:
             return list(await pipe.execute(raise_on_error=False))
 
     async def _run(self, script: str, address: Address, *args: Any, mark: str = "") -> Any:
-        sha, keys = self._shas[script], address.keys(mark)
+        return await self._eval(script, address.keys(mark), *args)
+
+    async def _eval(self, script: str, keys: tuple[bytes, ...], *args: Any) -> Any:
         run: Callable[..., Awaitable[Any]] = self._client.execute_command
         try:
-            return await run("EVALSHA", sha, len(keys), *keys, *args)
+            return await run("EVALSHA", self._shas[script], len(keys), *keys, *args)
         except redis_errors.NoScriptError:
             return await run("EVAL", script, len(keys), *keys, *args)
 
@@ -322,13 +324,10 @@ class Log:
             return None
         return Claim(claim.address, answer[1].decode(), answer[2], answer[3].decode()), answer[4].decode()
 
-    async def overdue(self, now_ms: int) -> list[Address]:
-        """Conversations whose producer has let its deadline pass."""
-        async with self._client.pipeline(transaction=False) as pipe:
-            for partition in range(PARTITIONS):
-                pipe.zrangebyscore(active_key(partition), "-inf", now_ms)
-            found = await pipe.execute()
-        return [read_member(member) for members in found for member in members]
+    async def overdue(self) -> list[Address]:
+        """Conversations whose producer has let its deadline pass, by Valkey's clock."""
+        found = await self._eval(scripts.OVERDUE, (), PARTITIONS)
+        return [read_member(member) for member in found]
 
     async def server_ms(self) -> int:
         """Valkey's clock in milliseconds."""
@@ -384,7 +383,7 @@ class Log:
 _APPEND = (
     scripts.APPEND.replace("$MAXLEN", str(MAX_EVENTS)).replace("$TTL", str(TTL_MS)).replace("$LEASE", str(LEASE_MS))
 )
-_ALL = (_APPEND, scripts.CLAIM, scripts.STOP, scripts.RENEW, scripts.CLEAR, scripts.REAP, scripts.VIEW)
+_ALL = (_APPEND, scripts.CLAIM, scripts.STOP, scripts.RENEW, scripts.CLEAR, scripts.REAP, scripts.VIEW, scripts.OVERDUE)
 
 
 def _settle(batch: list[_Pending], answers: Sequence[Any]) -> None:

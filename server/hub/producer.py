@@ -445,11 +445,11 @@ class Producers:
 
     async def reap(self) -> int:
         """End what dead processes left open; returns how many streams were ended or taken over."""
-        now = await self.log.server_ms()
+        overdue = await self.log.overdue()
         if time.monotonic() < self._quiet_until:
             return 0
         count = 0
-        for address in await self.log.overdue(now):
+        for address in overdue:
             if address in self._running:
                 continue
             dead = await self.log.reap(address, owner=self.owner)

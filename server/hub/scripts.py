@@ -202,3 +202,15 @@ end
 return {epoch, tonumber(m[2] or '0'), m[3] or '', m[4] or '', m[5] or '', entries}
 """
 )
+
+# partitions -> members whose claim deadline has passed; one call instead of one per partition and second
+OVERDUE = """
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local found = {}
+for partition = 0, ARGV[1] - 1 do
+  local late = redis.call('ZRANGEBYSCORE', '{p' .. partition .. '}:act', '-inf', now)
+  for _, member in ipairs(late) do found[#found + 1] = member end
+end
+return found
+"""

@@ -7,6 +7,7 @@ empty fragments are never counted, and a stock shutdown cuts every stream in its
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import sys
 from asyncio.transports import BaseTransport, Transport
@@ -262,6 +263,12 @@ class HubServer(uvicorn.Server):
         super().__init__(config)
         self._hub = hub
         self._drain_s = drain_s
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then take everything made so far out of the collector's rounds: they would stall every stream."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the listeners, drain, then shut down within what is left of 25 s."""

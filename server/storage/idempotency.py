@@ -59,9 +59,7 @@ def _judge(row: IdempotencyRow, body_hash: str) -> Replay:
     return Replay(row.status, row.answer)
 
 
-async def finish(
-    db: Database, tenant: TenantId, key: str, route: str, status: int, answer: dict[str, Any]
-) -> None:
+async def finish(db: Database, tenant: TenantId, key: str, route: str, status: int, answer: dict[str, Any]) -> None:
     """Keep the answer for whoever repeats the request."""
     query = update(IdempotencyRow).where(*_where(tenant, key, route))
     async with db.transaction() as session:

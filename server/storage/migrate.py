@@ -32,10 +32,13 @@ async def migrate(db: Database) -> None:
     async with _alone(db), db.engine.connect() as connection:
         for statement in _BEFORE[db.is_sqlite]:
             await connection.exec_driver_sql(statement)
-        await connection.run_sync(_upgrade)
-        await connection.commit()
-        if db.is_sqlite:
-            await connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+        try:
+            await connection.run_sync(_upgrade)
+            await connection.commit()
+        finally:
+            await connection.rollback()
+            if db.is_sqlite:
+                await connection.exec_driver_sql("PRAGMA foreign_keys=ON")
 
 
 def _upgrade(connection: Connection) -> None:

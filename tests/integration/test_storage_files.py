@@ -110,7 +110,9 @@ async def test_a_name_from_outside_is_no_path(tmp_path: Path, tenant: str) -> No
     assert left_in(tmp_path) == []
 
 
-@pytest.mark.parametrize("sha256", ["", "..", "0" * 63, "0" * 65, "0" * 64 + "\n", "Z" * 64, "../" + "0" * 61, "A" * 64])
+@pytest.mark.parametrize(
+    "sha256", ["", "..", "0" * 63, "0" * 65, "0" * 64 + "\n", "Z" * 64, "../" + "0" * 61, "A" * 64]
+)
 def test_only_a_hash_is_a_file(tmp_path: Path, sha256: str) -> None:
     with pytest.raises(errors.NotFound):
         Files(tmp_path).path(TENANT, sha256)

@@ -21,8 +21,10 @@ from server.storage.database import Base, Database
 from server.storage.migrate import configuration, migrate
 
 ROOT = Path(__file__).parents[2]
-MIGRATE = "import asyncio, sys; from server.storage.database import Database; from server.storage.migrate import migrate; \
+MIGRATE = (
+    "import asyncio, sys; from server.storage.database import Database; from server.storage.migrate import migrate; \
 asyncio.run(migrate(Database(sys.argv[1])))"
+)
 
 
 async def tables_of(db: Database) -> set[str]:

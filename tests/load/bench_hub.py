@@ -8,6 +8,7 @@ memory: no log, no resume, no second process.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import resource
@@ -232,6 +233,8 @@ async def _stream(
 ) -> tuple[int, float, list[float]]:
     """Frames delivered, seconds from the first to the last, and their ages on arrival once they flow."""
     delays: list[float] = []
+    gc.collect()
+    gc.disable()  # a pause of the reader is not the server's
     listening = [asyncio.create_task(_listen(socket, delays)) for socket in readers]
     for socket in askers:
         await socket.send(ask)
@@ -242,6 +245,7 @@ async def _stream(
     await asyncio.sleep(WARM_UP_S)
     delays.clear()
     counts = await asyncio.gather(*listening)
+    gc.enable()
     return sum(counts), time.monotonic() - started, delays
 
 

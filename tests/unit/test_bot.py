@@ -59,5 +59,7 @@ def test_origins_are_normalised() -> None:
 
 
 def test_a_configuration_comes_back_from_json() -> None:
-    config = BotConfig.model_validate({"animations": {"positive": "happy"}, "starters": ["Hi?"], "languages": ["pt-BR"]})
+    config = BotConfig.model_validate(
+        {"animations": {"positive": "happy"}, "starters": ["Hi?"], "languages": ["pt-BR"]}
+    )
     assert BotConfig.model_validate(config.model_dump(mode="json")) == config

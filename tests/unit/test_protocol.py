@@ -127,7 +127,11 @@ FIELDS = sorted({name for frame in GOOD for name in frame if name != "type"})
 def test_nothing_but_a_frame_or_a_documented_error(frame: dict[str, Any], changes: dict[str, Any], data: Any) -> None:
     dropped = data.draw(st.sets(st.sampled_from(sorted(frame)), max_size=2))
     changed = {name: value for name, value in (frame | changes).items() if name not in dropped}
+    assert outcome(changed) in {200, 403, 422}
+
+
+def outcome(frame: dict[str, Any]) -> int:
     try:
-        assert FRAMES.check(changed)["type"] in CLIENT_TYPES
+        return 200 if FRAMES.check(frame)["type"] in CLIENT_TYPES else 0
     except errors.ParlourError as refused:
-        assert refused.status in {403, 422}
+        return refused.status

@@ -104,14 +104,16 @@ def test_what_json_writes_is_read_back(value: dict[str, Any]) -> None:
         assert loads(json.dumps(value, ensure_ascii=ascii_only)) == value
 
 
-FRAGMENTS = st.sampled_from(
-    ["{", "}", "[", "]", ",", ":", '"', "\\", "\\u", "d800", "0000", "NaN", "1e999", "-", "9" * 30, '"a"', "null", " ", "\x00", "\ud800"]
-)  # fmt: skip
+FRAGMENTS = st.sampled_from([*'{}[],:"\\- \x00\ud800', "\\u", "d800", "0000", "NaN", "1e999", "9" * 30, '"a"', "null"])
 
 
 @given(st.binary() | st.text(st.characters(exclude_categories=[])) | st.lists(FRAGMENTS).map("".join))
 def test_nothing_but_a_value_or_a_documented_error(data: bytes | str) -> None:
+    assert outcome(data) in {200, 400, 422}
+
+
+def outcome(data: bytes | str) -> int:
     try:
-        assert isinstance(loads(data), dict)
+        return 200 if isinstance(loads(data), dict) else 0
     except errors.ParlourError as refused:
-        assert refused.status in {400, 422}
+        return refused.status

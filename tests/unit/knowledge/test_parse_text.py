@@ -116,3 +116,10 @@ def test_json_round_trip() -> None:
 )
 def test_inline_markup(line: str, text: str) -> None:
     assert inline(line) == text
+
+
+def test_a_document_of_headings_is_read_as_text() -> None:
+    parsed = parse_markdown(b"# Closed on Sundays\n")
+    assert [(block.kind, block.text, block.heading_path) for block in parsed.blocks] == [
+        ("paragraph", "Closed on Sundays", ())
+    ]

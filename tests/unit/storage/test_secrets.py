@@ -181,7 +181,8 @@ def test_a_mistyped_api_key_is_seen_without_a_look_up() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "sk_live_", "sk_live_" + "a" * 49, "sk_test_" + "a" * 49, "' OR 1=1--", "sk_live_" + "é" * 49, "x" * 10_000]
+    "text",
+    ["", "sk_live_", "sk_live_" + "a" * 49, "sk_test_" + "a" * 49, "' OR 1=1--", "sk_live_" + "é" * 49, "x" * 10_000],
 )
 def test_other_texts_are_no_keys(text: str) -> None:
     assert not looks_like_api_key(text)

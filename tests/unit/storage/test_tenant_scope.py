@@ -160,7 +160,9 @@ def test_the_allow_list_names_functions_that_exist() -> None:
     modules = [Module(path.stem, path.read_text()) for path in _checked_files()]
     present = {place for module in modules for _, place in module._all_functions()}
     assert set(ALLOWED) <= present
-    assert {"files.py", "tenants.py", "documents.py", "queues.py", "tables.py"} <= {path.name for path in _checked_files()}
+    assert {"files.py", "tenants.py", "documents.py", "queues.py", "tables.py"} <= {
+        path.name for path in _checked_files()
+    }
 
 
 GOOD = {
