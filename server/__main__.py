@@ -23,9 +23,9 @@ async def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 async def _worker(settings: Settings, arguments: argparse.Namespace) -> int:
-    from server.jobs.worker import run_worker  # noqa: PLC0415
+    from server.serve import work  # noqa: PLC0415
 
-    await run_worker(settings, ready_file=arguments.ready_file)
+    await work(settings, arguments.ready_file)
     return 0
 
 

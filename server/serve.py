@@ -17,10 +17,12 @@ from types import FrameType
 
 from server.app import create_app
 from server.demo import DemoAccess, announce, open_demo
-from server.embedded import Children, Owner, embedded_children, make_folders, worker_child
+from server.embedded import ChildFailed, Children, Owner, embedded_children, make_folders, worker_child
 from server.hub.serve import listen, make_server
+from server.jobs.worker import run_worker
+from server.llm.local import LocalModelFailed
 from server.services import Services, open_services
-from server.settings import Settings
+from server.settings import SettingError, Settings
 from server.telemetry import logger
 
 _log = logger("serve")
@@ -43,12 +45,16 @@ async def serve(settings: Settings, *, demo: bool, ready_file: Path | None) -> i
         print(f"parlour: cannot listen on {settings.host}:{settings.port}: {problem.strerror}", file=sys.stderr)
         return 1
     settings = replace(settings, port=listening.getsockname()[1])
-    async with AsyncExitStack() as stack:
-        stack.callback(listening.close)
-        family = await stack.enter_async_context(open_family(settings))
-        services = await stack.enter_async_context(open_services(settings, family.children))
-        access = await open_demo(services) if demo else None
-        await run_server(settings, services, family, listening, access, ready_file)
+    try:
+        async with AsyncExitStack() as stack:
+            stack.callback(listening.close)
+            family = await stack.enter_async_context(open_family(settings))
+            services = await stack.enter_async_context(open_services(settings, family.children))
+            access = await open_demo(services) if demo else None
+            await run_server(settings, services, family, listening, access, ready_file)
+    except (ChildFailed, LocalModelFailed, SettingError, PermissionError) as problem:
+        print(f"parlour: {problem}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -110,6 +116,12 @@ def write_ready_file(path: Path, settings: Settings, access: DemoAccess | None) 
     with os.fdopen(descriptor, "w") as file:
         json.dump(body, file, indent=2)
     part.replace(path)
+
+
+async def work(settings: Settings, ready_file: Path | None) -> None:
+    """`parlour worker`: on a machine of its own it brings the children it needs, beside a server it uses the server's."""
+    async with open_family(settings):
+        await run_worker(settings, ready_file=ready_file)
 
 
 @asynccontextmanager

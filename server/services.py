@@ -17,7 +17,7 @@ from server.chat.cache import AnswerCache
 from server.chat.insight import Insight
 from server.chat.intake import Intake
 from server.chat.turn import TurnParts, Turns
-from server.embedded import Children, sockets_of
+from server.embedded import Children, local_port_file, sockets_of
 from server.hub.admission import address_group, client_address
 from server.hub.hub import Hub
 from server.ids import ConversationId, TenantId
@@ -25,7 +25,6 @@ from server.limits.budgets import Budgets
 from server.limits.rates import Charge, Rates
 from server.llm.catalog import open_targets
 from server.llm.gateway import Gateway
-from server.llm.local import LocalModel, LocalModelFailed, model_path
 from server.llm.transport import open_transport
 from server.protocol import ClientFrames
 from server.settings import Settings
@@ -99,6 +98,7 @@ class Services:
 
     async def remove_conversation(self, tenant: TenantId, conversation: ConversationId) -> None:
         """Remove a conversation from SQL and its log from Valkey."""
+        await self.hub.forget(tenant, conversation)
         await conversations.delete_conversation(self.db, tenant, conversation)
 
     # How it is ---------------------------------------------------------------------------------------------------------
@@ -172,15 +172,10 @@ async def open_knowledge(settings: Settings, db: Database) -> AsyncIterator[Libr
 
 
 async def _open_gateway(settings: Settings, stack: AsyncExitStack) -> Gateway:
-    """The gateway over every provider this environment opens; a local model runs as a child of this process."""
+    """The gateway over every provider this environment opens; a local model is a child of the data folder's owner."""
     base_url = None
     if settings.local_model:
-        try:
-            local = LocalModel(model_path(settings.local_model))
-            base_url = await local.start()
-            stack.push_async_callback(local.stop)
-        except LocalModelFailed as failure:
-            _log.warning("no local model", extra={"part": "local", "error": str(failure)})
+        base_url = f"http://127.0.0.1:{local_port_file(settings).read_text()}/v1"
     transport = await stack.enter_async_context(open_transport())
     return Gateway(open_targets(os.environ, local_base_url=base_url), transport)
 

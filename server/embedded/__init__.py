@@ -1,7 +1,15 @@
 """The parts that run as our own child processes when nobody provides them: owned, supervised, gone when we are."""
 
 from server.embedded.children import Child, ChildFailed, Children
-from server.embedded.parts import Owner, Sockets, embedded_children, make_folders, sockets_of, worker_child
+from server.embedded.parts import (
+    Owner,
+    Sockets,
+    embedded_children,
+    local_port_file,
+    make_folders,
+    sockets_of,
+    worker_child,
+)
 
 __all__ = [
     "Child",
@@ -10,6 +18,7 @@ __all__ = [
     "Owner",
     "Sockets",
     "embedded_children",
+    "local_port_file",
     "make_folders",
     "sockets_of",
     "worker_child",

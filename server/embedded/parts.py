@@ -13,6 +13,7 @@ import hashlib
 import importlib
 import os
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from server.embedded.children import Child
+from server.llm.local import model_path
 from server.settings import Settings
 
 # A Unix socket's path has room for 107 characters.
@@ -91,12 +93,13 @@ def make_folders(settings: Settings) -> None:
 def embedded_children(settings: Settings) -> list[Child]:
     """The children this machine needs: a row for each part that no setting provides."""
     sockets = sockets_of(settings)
-    rows: list[tuple[bool, Child]] = [
-        (not settings.redis_url, _valkey(settings, sockets)),
-        (not settings.qdrant_url, _vectors(settings, sockets)),
-        (True, _encoder(settings, sockets)),
+    rows: list[tuple[bool, Callable[[Settings, Sockets], Child]]] = [
+        (not settings.redis_url, _valkey),
+        (not settings.qdrant_url, _vectors),
+        (True, _encoder),
+        (bool(settings.local_model), _local_model),
     ]
-    return [child for needed, child in rows if needed]
+    return [make(settings, sockets) for needed, make in rows if needed]
 
 
 def worker_child(ready: Path) -> Child:
@@ -153,6 +156,30 @@ def _encoder(settings: Settings, sockets: Sockets) -> Child:
         command += ["--model", settings.embedding_model]
     # Loading the model takes seconds; until it is there, questions are answered by keywords.
     return Child("encoder", command, _accepts(sockets.encoder), wait_ready=False, start_s=120)
+
+
+def local_port_file(settings: Settings) -> Path:
+    """Where the owner of the children says on which port the local model answers."""
+    return settings.run_dir / "local.port"
+
+
+def _local_model(settings: Settings, _sockets: Sockets) -> Child:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = int(probe.getsockname()[1])
+    local_port_file(settings).write_text(str(port))
+    command = [sys.executable, "-m", "server.llm.local", "--model", str(model_path(settings.local_model))]
+    command += ["--port", str(port), "--parent", str(os.getpid())]
+
+    async def ready() -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            return False
+        await _close(writer)
+        return True
+
+    # Large files take their time; until it answers, the router leaves it out like any provider that is down.
+    return Child("local", command, ready, wait_ready=False, start_s=300)
 
 
 def _accepts(path: Path) -> Callable[[], Awaitable[bool]]:

@@ -15,6 +15,7 @@ from server.hub.events import dumps
 from server.hub.log import AWAY, Address, ClaimResult, Log, unavailable
 from server.hub.producer import Job, Producers
 from server.ids import ConversationId, MessageId, StreamId, VisitorId, new_id, new_stream_id
+from server.protocol import Citation
 from server.storage import conversations
 
 if TYPE_CHECKING:
@@ -283,7 +284,13 @@ def history_message(row: MessageRecord) -> HistoryMessage:
         "clientId": row.client_id,
         "animation": row.animation,
         "sentiment": row.sentiment,
-        "citations": row.sources,
+        "citations": shown_sources(row),
         "suggestions": row.suggestions,
     }
     return message | {name: value for name, value in optional.items() if value}  # type: ignore[return-value]
+
+
+def shown_sources(row: MessageRecord) -> list[Citation]:
+    """What a visitor may see of an answer's sources: not the ids of documents."""
+    shown = Citation.__annotations__
+    return [{name: value for name, value in source.items() if name in shown} for source in row.sources or ()]  # type: ignore[misc]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from server import errors
 from server.chat.answer import StopSignal, TurnRequest
 from server.hub.admission import Admission, address_group, check_origin, client_address, normal_origin, own_origins
-from server.hub.commands import Commands, Speaker, Submitted
+from server.hub.commands import Commands, Speaker, Submitted, shown_sources
 from server.hub.directory import Directory
 from server.hub.events import TERMINAL, StreamText, dumps
 from server.hub.fanout import Fanout
@@ -309,7 +309,7 @@ class Hub:
             "chars": len(row.text.encode("utf-16-le")) // 2,
         }  # fmt: skip
         if row.sources:
-            done["citations"] = row.sources
+            done["citations"] = shown_sources(row)
         return [
             {
                 "type": "stream_start", **stream, "chatbotId": speaker.bot.id, "replyTo": submitted.message_id,
@@ -322,6 +322,10 @@ class Hub:
     async def submit(self, speaker: Speaker, *, client_id: str, text: str) -> Submitted:
         """Record a visitor's message (once per `client_id`), append it to the log and start or queue the answer."""
         return await self.commands.submit(speaker, client_id=client_id, text=text)
+
+    async def forget(self, tenant: TenantId, conversation: ConversationId) -> None:
+        """Remove what the log still holds of a conversation."""
+        await self.log.forget(Address(tenant, conversation))
 
     async def command(self, speaker: Speaker, frame: Mapping[str, Any]) -> dict[str, Any] | None:
         """Carry out one checked client frame; returns its `ack` or `history` frame, or None."""

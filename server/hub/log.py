@@ -373,6 +373,11 @@ class Log:
         """Send an ephemeral message: lost if nobody listens."""
         await self._client.publish(channel, payload)
 
+    async def forget(self, address: Address) -> None:
+        """Remove a conversation's log; the marks of its commands go with their time to live."""
+        await self._client.unlink(address.log, address.meta)
+        await self._client.zrem(address.act, address.member)
+
     async def close(self) -> None:
         """Wait for what is queued."""
         if self._flusher is not None:

@@ -35,6 +35,8 @@ KEPT_DAYS = 40
 # Answers of RESERVE: held now or by an earlier call; a window nobody has begun yet.
 HELD = (1, 2)
 UNKNOWN_WINDOW = -2
+# Answer of SETTLE: no such reservation; one that is settled already answers 0.
+UNKNOWN_ATTEMPT = -1
 
 
 class TokenCounts(Protocol):
@@ -183,13 +185,19 @@ redis.call('HSETNX', KEYS[1], 'spent', ARGV[1])
 redis.call('PEXPIREAT', KEYS[1], ARGV[2])
 """
 
+# KEYS: one window that is known. ARGV: what the ledger says. Never lowers: holds that were reaped may stand above it.
+RAISE = """
+local spent = redis.call('HGET', KEYS[1], 'spent')
+if spent and tonumber(spent) < tonumber(ARGV[1]) then redis.call('HSET', KEYS[1], 'spent', ARGV[1]) end
+"""
+
 # ARGV: id, actual, forget. A settled id leaves a tombstone of its own, so that a repeat pays nothing.
 SETTLE = (
     _REAP
     + """
 local id, actual, forget = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local raw = redis.call('HGET', L, id)
-if not raw then return {0} end
+if not raw then return {-1} end
 local r = cjson.decode(raw)
 if r.done then return {0} end
 for i, w in ipairs(r.w) do
@@ -319,10 +327,18 @@ class BudgetSpending:
             return
         try:
             answer = await self._ask("settle", SETTLE, self._keys, [attempt_id, actual_nanousd, SETTLED_MS])
-        except errors.BudgetUnverifiable:
+            if answer is not None and answer[0] == UNKNOWN_ATTEMPT and actual_nanousd > 0:
+                await self._raise_windows()
+        except errors.ParlourError:
             answer = None
         if answer is None:
             _log.warning("not settled in Valkey", extra={"tenant": self._tenant.id, "attempt": attempt_id})
+
+    async def _raise_windows(self) -> None:
+        """Valkey lost the reservation, but somebody may have begun the windows since: bring them up to the ledger."""
+        for window in self._windows:
+            spent = await usage.spent_since(self._db, self._tenant.id, window.since, bot=window.bot)
+            await self._ask("raise", RAISE, [window.name], [spent])
 
     async def _seed(self, window: Window) -> None:
         """Begin a window at the ledger's sum: 0 in a new month, what was spent after Valkey lost its memory."""

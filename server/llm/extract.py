@@ -147,10 +147,18 @@ def _candidates(passages: Sequence[Passage], laid_out: Sequence[Sequence[Block]]
                     around |= _led_into(parts, block_at)
                 found.append(
                     Sentence(
-                        text, at, passage.n, block_at, i, block.kind, frozenset(terms(text)), around, head,
+                        text,
+                        at,
+                        passage.n,
+                        block_at,
+                        i,
+                        block.kind,
+                        frozenset(terms(text)),
+                        around,
+                        head,
                         is_sure=at == 0 and passage.score >= SURE_SCORE,
                         is_certain=at == 0 and passage.score >= CERTAIN_SCORE,
-                    )  # fmt: skip
+                    )
                 )
     return found
 
@@ -170,7 +178,9 @@ def _unknown_share(passages: Sequence[Passage]) -> float:
     return UNKNOWN_SHARE + sure * (UNKNOWN_SHARE_SURE - UNKNOWN_SHARE)
 
 
-def _ranked(question: str, asked: Sequence[str], candidates: Sequence[Sentence], unknown_share: float) -> list[Sentence]:
+def _ranked(
+    question: str, asked: Sequence[str], candidates: Sequence[Sentence], unknown_share: float
+) -> list[Sentence]:
     weights = _weights(asked, candidates, unknown_share)
     whole = sum(weights.values())
     if not whole:
