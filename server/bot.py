@@ -43,7 +43,7 @@ class Theme(Strict):
     @field_validator("accent")
     @classmethod
     def _hex(cls, value: str) -> str:
-        if not HEX_COLOUR.match(value):
+        if not HEX_COLOUR.fullmatch(value):
             raise ValueError("a colour is written #rrggbb")
         return value.lower()
 
@@ -87,7 +87,7 @@ class BotConfig(Strict):
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         cleaned = tuple(origin.strip().rstrip("/").lower() for origin in value)
         for origin in cleaned:
-            if not ORIGIN.match(origin):
+            if not ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin!r} is not an origin such as https://shop.example or https://*.example.com")
         return cleaned
 
@@ -95,7 +95,7 @@ class BotConfig(Strict):
     @classmethod
     def _languages(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for language in value:
-            if not LANGUAGE.match(language):
+            if not LANGUAGE.fullmatch(language):
                 raise ValueError(f"{language!r} is not a language tag such as en or pt-BR")
         return value
 

@@ -37,7 +37,8 @@ async def begin(db: Database, tenant: TenantId, key: str, route: str, body_hash:
     for _ in range(2):
         try:
             async with db.transaction() as session:
-                await session.execute(delete(IdempotencyRow).where(*_where(tenant, key, route), _outdated()))
+                # All of the tenant's outdated keys go, so that the table stays as large as one day.
+                await session.execute(delete(IdempotencyRow).where(IdempotencyRow.tenant_id == tenant, _outdated()))
                 session.add(
                     IdempotencyRow(tenant_id=tenant, key=key, route=route, body_hash=body_hash, created_at=now())
                 )
