@@ -10,6 +10,11 @@ import pytest
 from tests.running import Running, running_server
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last: their driver keeps an event loop open, beside which no other test can have its own."""
+    items.sort(key=lambda item: "/tests/browser/" in str(item.path))
+
+
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One demo server for all tests that only talk to it: starting one costs a model."""

@@ -183,7 +183,7 @@ class Answer:
         """The words among the deltas; who speaks and how it ended is noted on the way."""
         async with aclosing(deltas):
             async for delta in deltas:
-                if isinstance(delta, TextDelta | RefusalDelta):
+                if type(delta) is TextDelta or type(delta) is RefusalDelta:
                     if delta.text:
                         yield delta.text
                 elif isinstance(delta, Attempt):

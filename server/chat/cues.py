@@ -200,17 +200,18 @@ class Director:
         if sentence.code or not any(char.isalpha() for char in bare):
             cues += self._talk("talk_explain", sentence)
         else:
-            score = self._feeling(bare)
+            tone = _Tone(bare, has_bad_news(bare), _NOT_KNOWN.search(bare) is not None)
+            score = self._feeling(tone)
             cues += self._talk(self._manner(bare, words), sentence)
-            cues += self._emote(bare, score, sentence)
-            cues += self._gesticulate(bare, score, sentence)
+            cues += self._emote(tone, score, sentence)
+            cues += self._gesticulate(tone, score, sentence)
         self._sent += 1
         self._words += words
         return cues
 
-    def _feeling(self, text: str) -> float:
-        score = self._feel(text, self._reading.language)
-        if has_bad_news(text) or _NOT_KNOWN.search(text):
+    def _feeling(self, tone: _Tone) -> float:
+        score = self._feel(tone.text, self._reading.language)
+        if tone.bad_news or tone.not_known:
             score = min(score, 0.0)
         self._scores.append(score)
         self._average = MEMORY * self._average + (1 - MEMORY) * score
@@ -228,18 +229,18 @@ class Director:
             return []
         return self._put(state, "default", char=sentence.start)
 
-    def _emote(self, text: str, score: float, sentence: Sentence) -> list[Cue]:
+    def _emote(self, tone: _Tone, score: float, sentence: Sentence) -> list[Cue]:
         feeling = score if abs(score) >= abs(self._average) else self._average
-        if has_bad_news(text) or _NOT_KNOWN.search(text):
+        if tone.bad_news or tone.not_known:
             feeling = min(feeling, 0.0)
-        wanted = self._wanted(text, feeling)
+        wanted = self._wanted(tone, feeling)
         if wanted == self._emotion.state or self._emotion.held_s(self._now) < EMOTION_DWELL_S:
             return []
         weight = {"neutral": 1.0, "confused": 0.6}.get(wanted, round(min(0.3 + 0.5 * abs(feeling), 0.9), 1))
         return self._put(wanted, "sentiment", w=weight, char=sentence.start)
 
-    def _wanted(self, text: str, feeling: float) -> CueState:
-        if _NOT_KNOWN.search(text):
+    def _wanted(self, tone: _Tone, feeling: float) -> CueState:
+        if tone.not_known:
             return "confused"
         if feeling >= ENTER:
             return self._emotion.state if self._vetoed else self._moments["positive"]
@@ -247,18 +248,18 @@ class Director:
             return self._moments["negative"]
         if self._reading.intent == "complaint":
             return self._emotion.state  # who complains is taken seriously to the end
-        if self._emotion.state == "confused" and text.endswith("?"):
+        if self._emotion.state == "confused" and tone.text.endswith("?"):
             return "confused"  # it asks back because it does not know
-        if abs(feeling) < LEAVE or (self._emotion.state == "happy" and has_bad_news(text)):
+        if abs(feeling) < LEAVE or (self._emotion.state == "happy" and tone.bad_news):
             return "neutral"
         return self._emotion.state
 
-    def _gesticulate(self, text: str, score: float, sentence: Sentence) -> list[Cue]:
-        if self._vetoed or has_bad_news(text):
+    def _gesticulate(self, tone: _Tone, score: float, sentence: Sentence) -> list[Cue]:
+        if self._vetoed or tone.bad_news:
             return []
-        if _AGREED.search(text):
+        if _AGREED.search(tone.text):
             return self._put("nod", "sentiment", char=sentence.start)
-        if score >= STRONG and self._sent and _SOLVED.search(text):
+        if score >= STRONG and self._sent and _SOLVED.search(tone.text):
             return self._put("thumbs_up", "sentiment", char=sentence.start)
         return []
 
@@ -357,6 +358,15 @@ class Director:
 def shown_as(state: CueState) -> Animation:
     """The public name of a state."""
     return SHOWN_AS.get(state, state)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tone:
+    """A sentence without its citations, and what it says between the lines: searched for once."""
+
+    text: str
+    bad_news: bool
+    not_known: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from server.bot import BotConfig
 from server.chat import prompt, sources
 from server.chat.answer import Answer, Purse, StopSignal, TurnRequest
 from server.chat.cache import AnswerCache, Asked, CachedAnswer, replay
+from server.chat.history import history_of
 from server.chat.insight import Insight, Reading
 from server.chat.record import Recorder
 from server.chat.search import BotScope, Searchable, as_read, search_text
@@ -31,7 +32,7 @@ from server.llm.messages import Delta, Spending
 from server.llm.phrases import phrases
 from server.llm.router import preferred
 from server.protocol import StreamComplete, StreamError, TurnEvent
-from server.storage import bots, conversations
+from server.storage import bots
 from server.storage.database import Database
 from server.storage.records import MessageRecord
 from server.telemetry import Telemetry, logger
@@ -145,12 +146,9 @@ class Turns:
     # The steps -------------------------------------------------------------------------------------------------------
     async def _read_context(self, request: TurnRequest, reading: Reading) -> _Context:
         """Step 2: the masks, the last messages, and the knowledge epoch, read before anything is searched."""
-        tenant, db = request.tenant.id, self._parts.db
         history, epoch = await asyncio.gather(
-            conversations.messages_before(
-                db, tenant, request.conversation, before=request.reply_to, limit=prompt.HISTORY_MESSAGES
-            ),
-            bots.knowledge_epoch(db, tenant, request.bot.id),
+            history_of(self._parts.db, request),
+            bots.knowledge_epoch(self._parts.db, request.tenant.id, request.bot.id),
         )
         signs = injection.flags(request.text)
         if signs:

@@ -52,12 +52,13 @@ async def hold_back(texts: AsyncGenerator[str, None], stages: Sequence[Stage]) -
     """
     async with aclosing(texts):
         async for text in texts:
-            shown = text
+            shown, stopped = text, False
             for stage in stages:
                 shown = stage.feed(shown)
+                stopped = stopped or stage.stopped
             if shown:
                 yield shown
-            if any(stage.stopped for stage in stages):
+            if stopped:
                 return
     rest = ""
     for stage in stages:

@@ -103,7 +103,7 @@ def routes() -> list[str]:
     found = [route for module in ROUTERS for route in module.router.routes]
     assert all(isinstance(route, APIRoute) for route in found), "a mount or a raw route needs a row of its own here"
     return sorted(
-        f"{method} {route.path}" for route in found if isinstance(route, APIRoute) for method in route.methods
+        f"{method} {route.path}" for route in found if isinstance(route, APIRoute) for method in route.methods or ()
     )
 
 
@@ -219,7 +219,9 @@ def test_each_credential_gets_what_the_table_says(client: httpx.Client, route: s
     assert found == dict(zip(KINDS, EXPECTED[route], strict=True))
 
 
-@pytest.mark.parametrize("route", [route for route in sorted(EXPECTED) if EXPECTED[route][2] == 404 != EXPECTED[route][0]])
+@pytest.mark.parametrize(
+    "route", [route for route in sorted(EXPECTED) if EXPECTED[route][2] == 404 != EXPECTED[route][0]]
+)
 def test_a_foreign_thing_looks_like_one_that_never_was(client: httpx.Client, route: str, stage: Stage) -> None:
     """No oracle: but for the id and the request's own number, the two answers are one."""
     method, seen = route.partition(" ")[0], []
