@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -86,6 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"parlour: {problem}", file=sys.stderr)
         return 2
     open_logs(settings.log_level)
+    # What this process and its children write is for its owner alone, whatever folder it is given.
+    os.umask(0o077)
     import uvloop  # noqa: PLC0415
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

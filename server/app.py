@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -21,7 +22,7 @@ DESCRIPTION = (
 )
 # Called by the widget from the sites that embed it: no cookie ever counts here, so any origin may read the answer,
 # and the handlers decide by the bot's list of origins.
-VISITOR_ROUTES = ("/widget-config", "/visitor-tokens", "/events", "/commands")
+VISITOR_ROUTES = re.compile(r"/v1/(bots/[^/]+/(widget-config|visitor-tokens)|conversations/[^/]+/(events|commands))")
 EXPOSED = "Retry-After, X-Request-Id"
 
 
@@ -71,6 +72,10 @@ class Front:
                 answer = MutableHeaders(scope=message)
                 answer["X-Request-Id"] = scope["request_id"]
                 answer.update(cross_origin)
+                answer.setdefault("X-Content-Type-Options", "nosniff")
+                if scope["path"].startswith("/v1/"):
+                    # Tokens, keys and people's words: nothing of it belongs into a shared cache.
+                    answer.setdefault("Cache-Control", "no-store")
             await send(message)
 
         try:
@@ -96,7 +101,7 @@ class Front:
 
 def _cross_origin_headers(scope: Scope, headers: Headers) -> dict[str, Any]:
     origin = headers.get("origin")
-    if origin is None or not scope["path"].startswith("/v1/") or not scope["path"].endswith(VISITOR_ROUTES):
+    if origin is None or not VISITOR_ROUTES.fullmatch(scope["path"]):
         return {}
     return {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": EXPOSED, "Vary": "Origin"}
 

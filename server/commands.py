@@ -66,7 +66,8 @@ def _fetch(request: urllib.request.Request) -> dict[str, Any]:
 
 async def new_key(settings: Settings, tenant: str | None, name: str, *, as_json: bool) -> int:
     """Make an API key; it is printed once and stored only as a hash."""
-    make_folders(settings)
+    if not settings.database_url and not settings.data_dir.exists():
+        return _fail(f"there is no data folder {settings.data_dir}; name it with PARLOUR_DATA_DIR")
     db = Database(settings.database)
     try:
         await migrate(db)
@@ -139,7 +140,8 @@ async def _models(settings: Settings) -> Finding:
     names = [target.name for target in open_targets(os.environ)]
     if settings.local_model:
         names.insert(0, "local")
-    return Finding("models", True, " > ".join(names))
+    names = [name for name in names if not name.startswith("rules")]
+    return Finding("models", True, " > ".join(names) or "none: the bot quotes the documents")
 
 
 LOOKS: tuple[Callable[[Settings], Awaitable[Finding]], ...] = (_data, _port, _browser_side, _database, _valkey, _models)

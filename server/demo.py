@@ -136,10 +136,12 @@ async def _print_progress(services: Services, access: DemoAccess) -> None:
         if done == len(rows):
             break
         line = f"Indexing the handbook: {done} of {len(rows)} pages"
-        if line != shown:
+        if line != shown and done < len(rows):
             print(line, flush=True)
             shown = line
         await asyncio.sleep(0.25)
+    if shown:
+        print("Indexing the handbook: done", flush=True)
     for row in await _documents(services, access):
         if row.status == "failed":
             print(f"  {row.name}: {row.error}", flush=True)

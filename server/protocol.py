@@ -110,6 +110,7 @@ class HistoryMessage(TypedDict):
     sentiment: NotRequired[Sentiment]
     citations: NotRequired[list[Citation]]
     suggestions: NotRequired[list[str]]
+    rating: NotRequired[Literal["up", "down"]]
 
 
 # Server -> client: durable (S) frames carry seq -----------------------------------------------------------------------

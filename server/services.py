@@ -20,7 +20,7 @@ from server.chat.turn import TurnParts, Turns
 from server.embedded import Children, local_port_file, sockets_of
 from server.hub.admission import address_group, client_address
 from server.hub.hub import Hub
-from server.ids import ConversationId, TenantId
+from server.ids import ConversationId, TenantId, VisitorId
 from server.limits.budgets import Budgets
 from server.limits.rates import Charge, Rates
 from server.llm.catalog import open_targets
@@ -83,23 +83,39 @@ class Services:
         limit = self.settings.connects_per_minute
         await self.rates.admit(tenant, [Charge("address_connects", address_group(address), limit_value=limit)])
 
+    async def command_limit(self, tenant: TenantId, visitor: VisitorId) -> None:
+        """Count a command that came over HTTP; raises RateLimited. Sockets have a limit of their own."""
+        await self.rates.admit(tenant, [Charge("visitor_commands", visitor)])
+
     async def login_limit(self, email: str, address: str) -> None:
         """Count a sign-in; raises RateLimited: passwords are not to be guessed."""
-        charges = [Charge("logins", email.strip().lower()[:254]), Charge("login_address", address_group(address))]
+        group, account = address_group(address), email.strip().lower()[:254]
+        # Tight for one address at one account; loose for the account alone, or anybody could lock its owner out.
+        charges = [
+            Charge("logins", f"{group} {account}"),
+            Charge("login_address", group),
+            Charge("login_account", account),
+        ]
         await self.rates.admit(TenantId("console"), charges)
 
     # What changes in more than one store ------------------------------------------------------------------------------
     async def remove_bot(self, bot: BotRecord) -> None:
         """Remove a bot from every store."""
-        for document in await documents.all_documents(self.db, bot.tenant_id, bot.id):
-            await self.files.delete(bot.tenant_id, document.sha256)
-        await self.library.drop(bot.tenant_id, bot.id)
+        hashes = {row.sha256 for row in await documents.all_documents(self.db, bot.tenant_id, bot.id)}
+        talks = await conversations.conversation_ids(self.db, bot.tenant_id, bot.id)
         await bots.delete_bot(self.db, bot.tenant_id, bot.id)
+        await self.library.drop(bot.tenant_id, bot.id)
+        for sha256 in hashes:
+            # Files are named by content: another bot may hold the same one.
+            if not await documents.is_file_used(self.db, bot.tenant_id, sha256):
+                await self.files.delete(bot.tenant_id, sha256)
+        for conversation in talks:
+            await self.hub.forget(bot.tenant_id, conversation)
 
     async def remove_conversation(self, tenant: TenantId, conversation: ConversationId) -> None:
         """Remove a conversation from SQL and its log from Valkey."""
-        await self.hub.forget(tenant, conversation)
         await conversations.delete_conversation(self.db, tenant, conversation)
+        await self.hub.forget(tenant, conversation)
 
     # How it is ---------------------------------------------------------------------------------------------------------
     async def part_states(self) -> dict[str, str]:

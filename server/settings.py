@@ -36,7 +36,10 @@ def _flag(text: str) -> bool:
 
 
 def _path(text: str) -> Path:
-    return Path(text).expanduser().absolute()
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as problem:
+        raise ValueError(str(problem)) from None
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -69,6 +69,15 @@ async def current_principal(request: Request) -> Principal:
     raise errors.Unauthorized
 
 
+async def still_holds(request: Request) -> bool:
+    """Whether the credential a long answer began with is still good."""
+    try:
+        await current_principal(request)
+    except errors.ParlourError:
+        return False
+    return True
+
+
 def require(role: Role):  # type: ignore[no-untyped-def]
     """A dependency that lets only callers of this rank or a higher one pass."""
 
@@ -128,7 +137,12 @@ async def _active(services: Services, tenant: TenantId) -> TenantRecord:
 
 
 def _cookie(request: Request) -> str | None:
-    return request.cookies.get(SECURE_COOKIE) or request.cookies.get(COOKIE)
+    """The session's cookie; on https only the name that browsers let no sibling domain set."""
+    return request.cookies.get(SECURE_COOKIE if _is_https(request) else COOKIE)
+
+
+def _is_https(request: Request) -> bool:
+    return services_of(request).settings.url.startswith("https://")
 
 
 # The console's session ------------------------------------------------------------------------------------------------
@@ -141,13 +155,13 @@ class Login(Body):
 async def sign_in(login: Login, request: Request) -> JSONResponse:
     """Open a session; the answer's cookie is HttpOnly, its csrf_token goes back with every change."""
     services = services_of(request)
-    await services.login_limit(login.email, request.client.host if request.client else "")
+    await services.login_limit(login.email, services.address_of(request.scope))
     member = await credentials.check_login(services.db, login.email, login.password)
     if member is None:
         raise errors.LoginFailed
     token, session = await tenants.open_console_session(services.db, member.tenant_id, member)
     answer = JSONResponse(await _describe(services, session))
-    secure = services.settings.url.startswith("https://")
+    secure = _is_https(request)
     name = SECURE_COOKIE if secure else COOKIE
     answer.set_cookie(name, token, httponly=True, samesite="lax", secure=secure, path="/", expires=session.expires_at)
     return answer

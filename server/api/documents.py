@@ -13,10 +13,11 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.datastructures import UploadFile
+from starlette.types import Message, Receive
 
 from knowledge.parse import sniff
 from server import errors
-from server.api.auth import Editor, Principal, Viewer
+from server.api.auth import Editor, Principal, Viewer, still_holds
 from server.api.bots import find_own_bot
 from server.api.requests import Cursor, Limit, StrictRoute, page, services_of
 from server.api.sse import SSE_HEADERS, event_text, with_pings
@@ -29,6 +30,8 @@ router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["documents"])
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 PART_BYTES = 1 << 16
 LONGEST_UPLOAD_S = 300.0
+# Room for the form around the file.
+FORM_BYTES = 100_000
 HEAD_BYTES = 4096
 
 
@@ -82,7 +85,8 @@ async def upload(request: Request, bot: str, principal: Editor) -> JSONResponse:
     _allow_time(request)
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise errors.UnsupportedMedia("Send multipart/form-data with a field named file.")
-    async with request.form(max_files=1, max_fields=4) as form:
+    bounded = Request(request.scope, _bounded(request.receive, services.settings.max_upload_bytes + FORM_BYTES))
+    async with bounded.form(max_files=1, max_fields=4) as form:
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise errors.BadMessage("/file: the form has no file")
@@ -115,7 +119,7 @@ async def _media_type(file: UploadFile) -> str:
 def _check_length(request: Request, limit: int) -> None:
     """Refuse early what says itself that it is too large; the parts are counted anyway while they are stored."""
     text = request.headers.get("content-length", "0")
-    if text.isdigit() and int(text) > limit + 100_000:
+    if text.isdigit() and int(text) > limit + FORM_BYTES:
         raise errors.TooLarge(f"A document may have {limit} bytes.")
 
 
@@ -124,6 +128,21 @@ def _allow_time(request: Request) -> None:
     set_deadline = request.scope.get("extensions", {}).get("hub.deadline")
     if set_deadline is not None:
         set_deadline(LONGEST_UPLOAD_S)
+
+
+def _bounded(receive: Receive, limit: int) -> Receive:
+    """The same body, refused while it is read: a form is spooled to disk before anybody sees its size."""
+    received = 0
+
+    async def bounded() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > limit:
+            raise errors.TooLarge
+        return message
+
+    return bounded
 
 
 async def _parts(file: UploadFile) -> AsyncIterator[bytes]:
@@ -136,16 +155,20 @@ async def document_events(request: Request, bot: str, principal: Viewer) -> Stre
     """Every change of a bot's documents as server-sent events: `snapshot` first, then `document` and `removed`."""
     services = services_of(request)
     record = await find_own_bot(services.db, principal, bot)
-    stream = with_pings(_document_events(services, principal, record.id))
+    stream = with_pings(_document_events(request, principal, record.id))
     return StreamingResponse(stream, media_type="text/event-stream", headers=SSE_HEADERS)
 
 
-async def _document_events(services: Services, principal: Principal, bot: BotId) -> AsyncGenerator[str, None]:
+async def _document_events(request: Request, principal: Principal, bot: BotId) -> AsyncGenerator[str, None]:
+    services = services_of(request)
     channel = documents.channel(principal.tenant_id, bot)
     # Listen first, then read: a change between the two is told twice rather than never.
     async with aclosing(services.hub.fanout.listen(channel)) as changes:
         yield await _snapshot(services, principal, bot)
         async for payload in changes:
+            # A key may have been revoked since, a member signed out.
+            if not await still_holds(request):
+                return
             if not payload:
                 # The channel was away for a moment: what was missed stands in a new snapshot.
                 yield await _snapshot(services, principal, bot)

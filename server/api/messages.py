@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import hmac
 from contextlib import aclosing
 from typing import Annotated, Any
 
@@ -19,7 +20,7 @@ from server.api.requests import KEY, Body, StrictRoute, services_of
 from server.api.sse import SSE_HEADERS
 from server.api.visitors import sse_frames
 from server.hub.commands import Speaker, Submitted
-from server.ids import MessageId, new_id, new_ulid
+from server.ids import ConversationId, MessageId, new_id, new_ulid
 from server.protocol import TERMINAL_TYPES
 from server.services import Services
 from server.storage import bots, conversations
@@ -48,7 +49,7 @@ async def ask(
     """Ask a bot; without conversation_id a new conversation begins. `Accept: text/event-stream` streams the answer."""
     services = services_of(request)
     record = await find_own_bot(services.db, principal, bot)
-    conversation = await _conversation(services, principal, record, body)
+    conversation = await _conversation(services, principal, record, body, key)
     return await _answer(services, principal, record, conversation, body.text, key, accept)
 
 
@@ -66,17 +67,39 @@ async def ask_again(
 
 
 async def _conversation(
-    services: Services, principal: Principal, bot: BotRecord, body: NewMessage
+    services: Services, principal: Principal, bot: BotRecord, body: NewMessage, key: str | None
 ) -> ConversationRecord:
     if body.conversation_id is not None:
         found = await find_own_conversation(services.db, principal, body.conversation_id)
         if found.bot_id != bot.id:
             raise errors.NotFound(f"There is no conversation {body.conversation_id[:64]!r} with this bot.")
         return found
+    named = _conversation_id(services, bot, key)
+    present = await conversations.get_conversation(services.db, principal.tenant_id, named)
+    if present is not None:
+        return present
     visitor, _ = await conversations.create_visitor(services.db, principal.tenant_id, bot.id, locale=body.locale)
-    return await conversations.create_conversation(
-        services.db, principal.tenant_id, bot.id, visitor.id, channel="api", locale=body.locale
-    )
+    try:
+        return await conversations.create_conversation(
+            services.db,
+            principal.tenant_id,
+            bot.id,
+            visitor.id,
+            channel="api",
+            locale=body.locale,
+            conversation_id=named,
+        )
+    except errors.Conflict:
+        # The same request came twice at once: the other one was first.
+        return await find_own_conversation(services.db, principal, named)
+
+
+def _conversation_id(services: Services, bot: BotRecord, key: str | None) -> ConversationId:
+    """A new id; with an Idempotency-Key the same one each time, which nobody else can compute."""
+    if key is None:
+        return ConversationId(new_id("conversation"))
+    digest = hmac.digest(services.secrets.derive("conversation ids"), f"{bot.id} {key}".encode(), "sha256")
+    return ConversationId(f"conv_{digest.hex()[:32]}")
 
 
 async def _answer(

@@ -14,6 +14,7 @@ from server.api.auth import bearer
 from server.api.requests import services_of
 
 router = APIRouter(tags=["operations"])
+FORWARDED = {"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"}
 
 
 @router.get("/health/live", operation_id="health.live", summary="Does the process turn?")
@@ -56,7 +57,17 @@ def _may_look(request: Request) -> bool:
     settings = services_of(request).settings
     if settings.metrics_token:
         return secrets.compare_digest((bearer(request) or "").encode(), settings.metrics_token.encode())
-    # Behind a proxy every peer is local: then a forwarding header tells, and the token is the only way.
-    if request.headers.get("x-forwarded-for") or request.headers.get("forwarded"):
+    # Behind a proxy every peer is local: then the token is the only way. A page that points its own name at this
+    # machine is told by that name in the Host header.
+    if settings.public_url or FORWARDED & set(request.headers):
         return False
-    return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
+    return request.client is not None and _is_loopback(request.client.host) and _is_loopback(request.url.hostname or "")
+
+
+def _is_loopback(name: str) -> bool:
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import mimetypes
+import re
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +16,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from server import errors
+from server.api.requests import services_of
 
 router = APIRouter(include_in_schema=False)
 DIST = Path(__file__).parent.parent.parent / "widget" / "dist"
+# A name that may stand in a policy: anything else in a Host header is left out of it.
+OWN_HOST = re.compile(r"[A-Za-z0-9.\-\[\]:]{1,255}")
 IMMUTABLE = "public, max-age=31536000, immutable"
 SHORT = "public, max-age=300, stale-while-revalidate=86400"
 # Sites that embed the widget may demand these of every file they load (COEP), and our timings may be read.
@@ -33,7 +37,7 @@ PAGE_HEADERS = {
     "Cache-Control": "no-cache",
 }
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'{style}; connect-src 'self' ws: wss:; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'{style}; connect-src 'self' {socket}; img-src 'self' data:; "
     "font-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
 
@@ -110,7 +114,15 @@ def _page(request: Request, name: str, replace: dict[str, str], *, nonce: str = 
     for mark, value in replace.items():
         text = text.replace("{{" + mark + "}}", value)
     style = f" 'nonce-{nonce}'" if nonce else ""
-    return HTMLResponse(text, headers=PAGE_HEADERS | {"Content-Security-Policy": _POLICY.format(style=style)})
+    return HTMLResponse(text, headers=PAGE_HEADERS | {"Content-Security-Policy": _policy(request, style)})
+
+
+def _policy(request: Request, style: str = "") -> str:
+    """Everything from here, nothing inline, and sockets to this server alone."""
+    host = request.headers.get("host", "")
+    own = host if OWN_HOST.fullmatch(host) else ""
+    scheme = "wss" if services_of(request).settings.url.startswith("https://") else "ws"
+    return _POLICY.format(style=style, socket=f"{scheme}://{own}" if own else "")
 
 
 @router.get("/")
@@ -149,6 +161,8 @@ async def demo(request: Request) -> Response:
 @router.get("/demo/{path:path}")
 async def demo_file(request: Request, path: str) -> Response:
     """The demo site's own files."""
+    if not path:
+        return RedirectResponse("/demo", 307)
     return _send(request, _assets(request).get(f"demo/{path}"), {"Cache-Control": "no-cache"})
 
 
@@ -182,7 +196,7 @@ async def error_list(request: Request) -> HTMLResponse:
         for kind in errors.all_errors()
     )
     text = _assets(request).get("docs/errors.html").body.decode().replace("{{ROWS}}", rows)
-    return HTMLResponse(text, headers=PAGE_HEADERS | {"Content-Security-Policy": _POLICY.format(style="")})
+    return HTMLResponse(text, headers=PAGE_HEADERS | {"Content-Security-Policy": _policy(request)})
 
 
 @router.get("/docs/{path:path}")

@@ -88,7 +88,9 @@ async def _on_http_exception(request: Request, failure: Exception) -> JSONRespon
     # FastAPI wraps what a body reader raises; the reader's own word is the better answer.
     if isinstance(failure.__cause__, errors.ParlourError):
         return problem(request, failure.__cause__)
-    return problem(request, _STATUS_ERRORS.get(failure.status_code, errors.BadMessage)())
+    answer = problem(request, _STATUS_ERRORS.get(failure.status_code, errors.BadMessage)())
+    answer.headers.update(failure.headers or {})
+    return answer
 
 
 async def _on_anything(request: Request, failure: Exception) -> JSONResponse:

@@ -34,6 +34,10 @@ class TenantChange(Body):
     monthly_budget_nanousd: Money = None
 
 
+class Budget(Body):
+    monthly_budget_nanousd: Money
+
+
 class NewApiKey(Body):
     name: Name
     expires_at: datetime | None = None
@@ -92,13 +96,31 @@ async def get_tenant(tenant: str, principal: Viewer) -> dict[str, Any]:
 
 @router.patch("/tenants/{tenant}", operation_id="tenants.update")
 async def update_tenant(request: Request, tenant: str, body: TenantChange, principal: Admin) -> dict[str, Any]:
-    """Change the name or the monthly budget (null: no limit)."""
+    """Change the name, or lower the monthly budget: the models are paid by the operator, who alone may raise it."""
     if tenant != principal.tenant_id:
         raise errors.NotFound
     changes = body.model_dump(exclude_unset=True)
     if changes.get("name", "") is None:
         raise errors.BadMessage("/name: a tenant has a name")
+    if "monthly_budget_nanousd" in changes and _raises(
+        principal.tenant.monthly_budget_nanousd, changes["monthly_budget_nanousd"]
+    ):
+        raise errors.NotPermitted("A tenant may lower its budget; the operator raises it.")
     return describe_tenant(await tenants.update_tenant(services_of(request).db, principal.tenant_id, **changes))
+
+
+def _raises(present: int | None, wanted: int | None) -> bool:
+    """Whether a budget would grow; None is no limit."""
+    return present is not None and (wanted is None or wanted > present)
+
+
+@router.put("/tenants/{tenant}/budget", operation_id="tenants.setBudget", dependencies=[Depends(require_operator)])
+async def set_budget(request: Request, tenant: str, body: Budget) -> dict[str, Any]:
+    """Set a tenant's monthly budget (null: no limit); the operator's token is needed."""
+    changed = await tenants.update_tenant(
+        services_of(request).db, TenantId(tenant), monthly_budget_nanousd=body.monthly_budget_nanousd
+    )
+    return describe_tenant(changed)
 
 
 @router.get("/api-keys", operation_id="apiKeys.list")

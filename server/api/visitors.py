@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -157,11 +158,12 @@ async def events(
     """The same frames as the socket's, as server-sent events; Last-Event-ID resumes."""
     claims = await visitor_claims(request, conversation)
     services = services_of(request)
+    group = services.hub.admission.admit(services.address_of(request.scope), monotonic())
     frames = services.hub.events(
         await _speaker(request, claims), after=parse_event_id(last_event_id), history=history,
         cues="cues" in caps.split(","), coalesce_ms=coalesce_ms, expires_at=claims.expires_at.isoformat(),
     )  # fmt: skip
-    stream = sse_frames(closing_at(frames, claims.expires_at))
+    stream = sse_frames(closing_at(counted(frames, services, group), claims.expires_at))
     return StreamingResponse(stream, media_type="text/event-stream", headers=SSE_HEADERS)
 
 
@@ -171,6 +173,16 @@ def parse_event_id(text: str | None) -> Place | None:
     if not found or not seq.isascii() or not seq.isdigit() or len(seq) > 15:
         return None
     return Place(epoch, int(seq))
+
+
+async def counted(frames: AsyncGenerator[Frame, None], services: Services, group: str) -> AsyncGenerator[Frame, None]:
+    """The same frames; the place of this stream among its address's connections is given back at the end."""
+    try:
+        async with aclosing(frames):
+            async for frame in frames:
+                yield frame
+    finally:
+        services.hub.admission.release(group)
 
 
 async def closing_at(frames: AsyncGenerator[Frame, None], moment: datetime) -> AsyncGenerator[Frame, None]:
@@ -209,6 +221,7 @@ async def command(request: Request, conversation: str) -> Response:
     body = await request.body()
     if len(body) > MAX_COMMAND_BYTES:
         raise errors.TooLarge
+    await services.command_limit(claims.tenant, claims.visitor)
     frame = services.frames.check(loads(body))
     answer = await services.hub.command(await _speaker(request, claims), dict(frame))
     return Response(status_code=204) if answer is None else JSONResponse(answer)

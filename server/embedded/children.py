@@ -126,7 +126,7 @@ class Children:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=os.environ | child.environ | {RUN_DIR_MARK: str(self._run_dir)},
+                env=_bare_environ() | child.environ | {RUN_DIR_MARK: str(self._run_dir)},
                 # Ctrl-C reaches the whole foreground group; the children wait for our own, ordered word instead.
                 start_new_session=True,
             )
@@ -169,6 +169,15 @@ class Children:
 
     def _last_words(self, child: Child) -> str:
         return self._log_file(child).read_bytes()[-2000:].decode("utf-8", "replace").strip()
+
+
+def _bare_environ() -> dict[str, str]:
+    """Our environment without the providers' keys: no child of ours asks a provider."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("PARLOUR_") or not name.endswith("_API_KEY")
+    }
 
 
 def end_orphan(pid_file: Path, patience_s: float = 5.0) -> None:

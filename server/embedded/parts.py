@@ -88,6 +88,7 @@ def make_folders(settings: Settings) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if folder.stat().st_uid != os.getuid():
             raise PermissionError(f"{folder} belongs to somebody else")
+        folder.chmod(0o700)
 
 
 def embedded_children(settings: Settings) -> list[Child]:

@@ -286,6 +286,7 @@ def history_message(row: MessageRecord) -> HistoryMessage:
         "sentiment": row.sentiment,
         "citations": shown_sources(row),
         "suggestions": row.suggestions,
+        "rating": row.rating if row.rating in {"up", "down"} else None,
     }
     return message | {name: value for name, value in optional.items() if value}  # type: ignore[return-value]
 

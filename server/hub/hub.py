@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import parse_qsl
 
 from server import errors
 from server.chat.answer import StopSignal, TurnRequest
@@ -45,8 +46,10 @@ FEATURES = ["cues", "typing", "regenerate", "feedback"]
 TICK_S = 0.5
 RECONNECT_SPREAD_S = 10.0
 RECONNECT_BATCH = 500
+RECONNECTS_PER_S = 100
+MOVING_S = 1.5
 SILENCE_S = 15.0
-_CREDENTIALS = ("token", "api_key", "key", "authorization", "access_token", "jwt")
+_CREDENTIALS = frozenset({"token", "api_key", "key", "authorization", "access_token", "jwt"})
 
 
 class TakesTurns(Protocol):
@@ -119,12 +122,17 @@ class Hub:
         """Move the sockets elsewhere and let running answers end; the caller has closed the listeners."""
         self.draining = True
         started = time.monotonic()
-        spread_s = min(RECONNECT_SPREAD_S, timeout_s / 2)
+        # Few sockets need no spread: nobody is to wait at a server with one chat open.
+        spread_s = min(RECONNECT_SPREAD_S, timeout_s / 2, len(self._sessions) / RECONNECTS_PER_S)
         for number, session in enumerate(tuple(self._sessions)):
             session.reconnect(int(random.uniform(0, spread_s) * 1000))  # noqa: S311 - spreads load, keeps no secret
             if number % RECONNECT_BATCH == RECONNECT_BATCH - 1:
                 await asyncio.sleep(0.05)
-        while time.monotonic() - started < timeout_s and (self._sessions or self.producers.count):  # noqa: ASYNC110
+        # Who has not moved a moment after its time has nowhere to go: a single server that restarts.
+        moved_by = started + min(timeout_s, spread_s + MOVING_S)
+        while time.monotonic() < started + timeout_s and (
+            self.producers.count or (self._sessions and time.monotonic() < moved_by)
+        ):
             await asyncio.sleep(0.05)
         for session in tuple(self._sessions):
             session.connection.close(4001)
@@ -217,7 +225,7 @@ class Hub:
         tenant = await self.directory.tenant(claims.tenant)
         return Speaker(
             tenant=tenant, bot=bot, conversation=claims.conversation, visitor=claims.visitor, name=name, locale=locale,
-            channel=channel, address=address, notify=notify,
+            channel=channel, address=address_group(address) if address else None, notify=notify,
         )  # fmt: skip
 
     # Readers --------------------------------------------------------------------------------------------------------
@@ -359,9 +367,15 @@ class Hub:
         peer = scope["client"][0] if scope.get("client") else "unknown"
         address = client_address(peer, headers.get("x-forwarded-for", ""), self._settings.trusted_proxies)
         try:
-            bot, origin = await self._check_handshake(scope, headers)
+            # Counted first: a refused handshake must not cost more than an admitted one.
             group = self.admission.admit(address, time.monotonic())
         except errors.ParlourError as failure:
+            await deny(send, failure)
+            return None
+        try:
+            bot, origin = await self._check_handshake(scope, headers)
+        except errors.ParlourError as failure:
+            self.admission.release(group)
             await deny(send, failure)
             return None
         transport = scope.get("extensions", {}).get("hub.transport", {})
@@ -369,7 +383,7 @@ class Hub:
 
     async def _check_handshake(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[BotRecord, str]:
         query = scope.get("query_string", b"").decode("latin-1").lower()
-        if "authorization" in headers or any(f"{name}=" in query for name in _CREDENTIALS):
+        if "authorization" in headers or _CREDENTIALS & {name for name, _ in parse_qsl(query, keep_blank_values=True)}:
             raise errors.TokenInUrl("Credentials go into the hello frame.")
         if self.draining:
             raise errors.NodeFull("This server is shutting down.", retry_after_s=1.0)

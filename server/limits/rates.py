@@ -38,10 +38,12 @@ LIMITS: dict[str, Limit] = {
     row.name: row
     for row in (
         Limit("visitor_messages", "visitor_messages", 20),
+        Limit("visitor_commands", "visitor_messages", 240),
         Limit("address_messages", "visitor_messages", 120),
         Limit("address_connects", "address_connections", 60),
         Limit("tenant_messages", "tenant_messages", 600),
         Limit("logins", "console", 10, window_ms=300_000),
+        Limit("login_account", "console", 100, window_ms=300_000),
         Limit("login_address", "console", 30, window_ms=300_000),
     )
 }

@@ -255,7 +255,9 @@ class Gateway:
         now = self._clock()
         if leg.failure is not None:
             self.health.failed(leg.target, leg.failure, now)
-            log.warning("%s failed: %s: %s", leg.target.name, leg.failure.kind, leg.failure.detail)
+            # The provider's own words stay out of the log: it may echo the prompt or the key.
+            named = {"provider": leg.target.provider.name, "model": leg.target.model.name, "kind": leg.failure.kind}
+            log.warning("attempt failed", extra=named)
             if leg.shown:
                 leg.finish = "cut"
             elif leg.failure.kind == "policy":

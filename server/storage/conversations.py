@@ -145,6 +145,13 @@ async def latest_conversation(
     return None if row is None else _read_conversation(row)
 
 
+async def conversation_ids(db: Database, tenant: TenantId, bot: BotId) -> tuple[ConversationId, ...]:
+    """The ids of every conversation of a bot."""
+    query = select(ConversationRow.id).where(ConversationRow.tenant_id == tenant, ConversationRow.bot_id == bot)
+    async with db.session() as session:
+        return tuple(ConversationId(row) for row in await session.scalars(query))
+
+
 async def list_conversations(
     db: Database, tenant: TenantId, *, bot: BotId | None = None, limit: int, cursor: str | None
 ) -> Page[ConversationRecord]:

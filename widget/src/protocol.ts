@@ -75,6 +75,7 @@ export interface HistoryMessage {
   sentiment?: Sentiment;
   citations?: Citation[];
   suggestions?: string[];
+  rating?: "up" | "down";
 }
 export interface Resume {
   epoch: string;
