@@ -35,27 +35,6 @@ FORM_BYTES = 100_000
 HEAD_BYTES = 4096
 
 
-def describe_document(document: DocumentRecord) -> dict[str, Any]:
-    """A document as REST shows it."""
-    return {
-        "id": document.id,
-        "bot_id": document.bot_id,
-        "name": document.name,
-        "title": document.title,
-        "media_type": document.media_type,
-        "size_bytes": document.size_bytes,
-        "version": document.version,
-        "live_version": document.live_version,
-        "status": document.status,
-        "progress": document.progress,
-        "error": document.error,
-        "pages": document.pages,
-        "chunk_count": document.chunk_count,
-        "created_at": document.created_at.isoformat(),
-        "updated_at": document.updated_at.isoformat(),
-    }
-
-
 def clean_name(name: str | None) -> str:
     """A file's name as it may be shown and compared: no folders, no control or direction marks, at most 200 characters."""
     text = unicodedata.normalize("NFC", PurePath((name or "").replace("\\", "/")).name)
@@ -70,7 +49,7 @@ async def list_documents(
     services = services_of(request)
     record = await find_own_bot(services.db, principal, bot)
     found = await documents.list_documents(services.db, principal.tenant_id, record.id, limit=limit, cursor=cursor)
-    return page([describe_document(row) for row in found.data], found.next_cursor)
+    return page([documents.as_json(row) for row in found.data], found.next_cursor)
 
 
 @router.post("/bots/{bot}/documents", operation_id="documents.upload", status_code=202, openapi_extra={
@@ -98,7 +77,7 @@ async def upload(request: Request, bot: str, principal: Editor) -> JSONResponse:
         services.db, principal.tenant_id, record.id, name=name, media_type=media_type, stored=stored
     )
     await services.queue.enqueue_ingest(principal.tenant_id, document)
-    answer = JSONResponse(describe_document(document), 202)
+    answer = JSONResponse(documents.as_json(document), 202)
     answer.headers["Location"] = f"/v1/documents/{document.id}"
     return answer
 
@@ -179,7 +158,7 @@ async def _document_events(request: Request, principal: Principal, bot: BotId) -
 
 async def _snapshot(services: Services, principal: Principal, bot: BotId) -> str:
     rows = await documents.all_documents(services.db, principal.tenant_id, bot)
-    return event_text("snapshot", {"data": [describe_document(row) for row in rows]})
+    return event_text("snapshot", {"data": [documents.as_json(row) for row in rows]})
 
 
 async def _own_document(services: Services, principal: Principal, document: str) -> DocumentRecord:
@@ -192,7 +171,7 @@ async def _own_document(services: Services, principal: Principal, document: str)
 @router.get("/documents/{document}", operation_id="documents.get")
 async def get_document(request: Request, document: str, principal: Viewer) -> dict[str, Any]:
     """One document with its status and progress."""
-    return describe_document(await _own_document(services_of(request), principal, document))
+    return documents.as_json(await _own_document(services_of(request), principal, document))
 
 
 @router.delete("/documents/{document}", operation_id="documents.delete", status_code=202)
@@ -212,4 +191,4 @@ async def reindex(request: Request, document: str, principal: Editor) -> JSONRes
     record = await _own_document(services, principal, document)
     again = await documents.requeue_document(services.db, principal.tenant_id, record.id)
     await services.queue.enqueue_ingest(principal.tenant_id, again)
-    return JSONResponse(describe_document(again), 202)
+    return JSONResponse(documents.as_json(again), 202)
