@@ -168,16 +168,26 @@ def _local_model(settings: Settings, _sockets: Sockets) -> Child:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = int(probe.getsockname()[1])
     local_port_file(settings).write_text(str(port))
-    command = [sys.executable, "-m", "server.llm.local", "--model", str(model_path(settings.local_model))]
-    command += ["--port", str(port), "--parent", str(os.getpid())]
+    return local_model_child(model_path(settings.local_model), port)
+
+
+def local_model_child(model: Path, port: int) -> Child:
+    """A GGUF model served on a port of loopback."""
+    command = [sys.executable, "-m", "server.llm.local", "--model", str(model), "--port", str(port)]
 
     async def ready() -> bool:
+        """It listens before it has loaded the model; only 200 means that it answers."""
         try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
         except OSError:
             return False
-        await _close(writer)
-        return True
+        try:
+            writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            return b" 200 " in await reader.readline()
+        except OSError:
+            return False
+        finally:
+            await _close(writer)
 
     # Large files take their time; until it answers, the router leaves it out like any provider that is down.
     return Child("local", command, ready, wait_ready=False, start_s=300)

@@ -130,7 +130,7 @@ class Hub:
                 await asyncio.sleep(0.05)
         # Who has not moved a moment after its time has nowhere to go: a single server that restarts.
         moved_by = started + min(timeout_s, spread_s + MOVING_S)
-        while time.monotonic() < started + timeout_s and (
+        while time.monotonic() < started + timeout_s and (  # noqa: ASYNC110
             self.producers.count or (self._sessions and time.monotonic() < moved_by)
         ):
             await asyncio.sleep(0.05)

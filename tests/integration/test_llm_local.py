@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import sys
+import socket
 import time
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from server.embedded import ChildFailed, Children, local_model_child
 from server.llm.catalog import open_targets
 from server.llm.gateway import Gateway
-from server.llm.local import LocalModel, LocalModelFailed, model_path
+from server.llm.local import LocalModelFailed, model_path
 from server.llm.messages import AttemptRecord, CompletionRequest, Finish, Grounding, Message, TextDelta, Usage
 from server.llm.transport import open_transport
 
@@ -56,16 +56,22 @@ async def gone(pid: int, seconds: float) -> bool:
     return not lives(pid)
 
 
-async def test_a_real_model_streams_and_stops() -> None:
-    model, ledger = LocalModel(model_path()), Ledger()
-    base_url = await model.start()
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+async def test_a_real_model_streams_and_stops(tmp_path: Path) -> None:
+    port, ledger, children = free_port(), Ledger(), Children(tmp_path)
+    await children.start(replace(local_model_child(model_path(), port), wait_ready=True))
+    pid = children.pid("local")
     try:
         async with open_transport() as transport:
-            gateway = Gateway(open_targets({}, local_base_url=base_url), transport)
+            gateway = Gateway(open_targets({}, local_base_url=f"http://127.0.0.1:{port}/v1"), transport)
             async with aclosing(gateway.stream(REQUEST, spending=ledger)) as deltas:
                 found = [delta async for delta in deltas]
     finally:
-        await model.stop()
+        await children.stop()
     pieces = [delta.text for delta in found if isinstance(delta, TextDelta)]
     assert len(pieces) >= 3
     assert found[-1] in (Finish("stop"), Finish("length"))
@@ -75,36 +81,17 @@ async def test_a_real_model_streams_and_stops() -> None:
     assert [(record.provider, record.usage_source, record.cost_nanousd) for record in ledger.records] == [
         ("local", "reported", 0)
     ]
-    assert not model.is_running
-
-
-async def test_the_child_dies_with_its_parent() -> None:
-    code = (
-        "import asyncio\n"
-        "from server.llm.local import LocalModel, model_path\n"
-        "async def main():\n"
-        "    model = LocalModel(model_path())\n"
-        "    await model.start()\n"
-        "    print(model.pid, flush=True)\n"
-        "    await asyncio.sleep(60)\n"
-        "asyncio.run(main())\n"
-    )
-    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
-    assert parent.stdout is not None
-    child = int(await parent.stdout.readline())
-    assert lives(child)
-    os.kill(parent.pid, signal.SIGKILL)
-    await parent.wait()
-    assert await gone(child, 5.0)
+    assert pid is not None
+    assert await gone(pid, 5.0)
 
 
 async def test_a_file_that_is_no_model_is_told(tmp_path: Path) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF nothing")
-    model = LocalModel(broken)
-    with pytest.raises(LocalModelFailed):
-        await model.start()
-    assert not model.is_running
+    children = Children(tmp_path)
+    with pytest.raises(ChildFailed):
+        await children.start(replace(local_model_child(broken, free_port()), wait_ready=True))
+    await children.stop()
 
 
 def test_settings_name_files_or_the_default(tmp_path: Path) -> None:

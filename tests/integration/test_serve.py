@@ -108,6 +108,21 @@ def test_a_killed_child_is_started_again(indexed: Path) -> None:
         until(lambda: ask(server)["sources"], 30)
 
 
+def test_a_real_local_model_is_one_setting_away(indexed: Path) -> None:
+    with running_server(indexed, environ={"PARLOUR_LOCAL_MODEL": "default"}) as server:
+        port = int((indexed / "run" / "local.port").read_text())
+        until(lambda: httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False).status_code == 200, 60)
+        bot = httpx.post(
+            f"{server.url}/v1/bots",
+            json={"config": {"name": "Local", "model": {"max_output_tokens": 24}}},
+            headers={"Authorization": f"Bearer {server.ready['api_key']}"},
+            trust_env=False,
+        ).json()["id"]
+        answer = ask(server, "Tell me a story about a dog.", credentials=server.ready | {"bot_id": bot})
+    assert (answer["provider"], answer["cost_nanousd"]) == ("local", 0)
+    assert answer["usage"]["outputTokens"] > 3
+
+
 def test_a_second_server_shares_the_first_ones_parts(indexed: Path) -> None:
     with running_server(indexed) as first, running_server(indexed, "--demo", environ={"PARLOUR_PORT": "0"}) as second:
         assert first.url != second.url
