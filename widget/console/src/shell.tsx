@@ -19,7 +19,6 @@ const PLACES: readonly { to: string; label: string; icon: IconName }[] = [
 export function Shell({ session, children }: { session: Session; children: ReactNode }): ReactNode {
   const [opened, { toggle, close }] = useDisclosure(false);
   const [location] = useLocation();
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the menu of small screens closes whenever the place changes.
   useEffect(close, [location]);
   return (
     <AppShell

@@ -42,7 +42,6 @@ const TITLES = {
 export function Try({ bot, dirty }: { bot: Bot; dirty: boolean }): ReactNode {
   const [state, setState] = useState<State>("loading");
   const [attempt, setAttempt] = useState(0);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a new attempt loads again.
   useEffect(() => {
     let gone = false;
     const tell = (next: State) => !gone && setState(next);
