@@ -28,7 +28,7 @@ def test_an_owner_edits_uploads_and_tries(
     page.goto(f"{demo.ready['console_url']}bots/{bot}")
     page.get_by_role("textbox", name="Persona").fill("You are Sol. You answer in short sentences.")
     page.get_by_role("button", name="Save").first.click()
-    expect(page.get_by_text("Saved", exact=False).first).to_be_visible(timeout=10_000)
+    expect(page.get_by_text("Saved as version 2")).to_be_visible(timeout=10_000)
     shot("console-persona")
     page.get_by_role("tab", name="Knowledge").click()
     document = tmp_path / "bicycles.md"
