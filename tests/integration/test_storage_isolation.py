@@ -137,6 +137,7 @@ TABLE: dict[str, tuple[Call, Any]] = {
     "conversations.latest_conversation": (
         lambda db, b, a: conversations.latest_conversation(db, b, a.bot.id, a.visitor.id), None
     ),
+    "conversations.conversation_ids": (lambda db, b, a: conversations.conversation_ids(db, b, a.bot.id), None),
     "conversations.list_conversations": (
         lambda db, b, a: conversations.list_conversations(db, b, bot=a.bot.id, limit=100, cursor=None), None
     ),
