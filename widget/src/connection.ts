@@ -74,7 +74,10 @@ export class Connection {
   private listen(): void {
     const { signal } = this.hooks;
     const wake = () => this.give({ type: "wake" });
-    addEventListener("online", wake, { signal });
+    const lost = () => this.give({ type: "offline" });
+    addEventListener("online", () => this.give({ type: "network" }), { signal });
+    addEventListener("offline", lost, { signal });
+    if (navigator.onLine === false) lost();
     addEventListener("pageshow", (event) => event.persisted && wake(), { signal });
     addEventListener("pagehide", () => this.give({ type: "suspend" }), { signal });
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && wake(), { signal });

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { MarkdownView, parse, plainText, safeUrl } from "./markdown";
+import { MarkdownView, parse, plainText, safeUrl, withoutCitations } from "./markdown";
 
 let root: HTMLElement;
 beforeEach(() => {
@@ -11,6 +11,37 @@ function draw(source: string): string {
   view.show(source, true);
   return root.innerHTML;
 }
+
+describe("what is copied", () => {
+  const table: [string, string, string][] = [
+    ["markers go with their space", "Yes [1], no [1][2]. So [1, 2]", "Yes, no. So"],
+    ["lists and emphasis stay", "**Do**:\n\n1. a [1]\n2. b\n   - c [2]", "**Do**:\n\n1. a\n2. b\n   - c"],
+    ["code is left alone", "a[1]\n```py\nx = y [1]\n```\n`z [2]` [2]", "a\n```py\nx = y [1]\n```\n`z [2]`"],
+    ["an open fence too", "a [1]\n\n~~~\nx [1]", "a\n\n~~~\nx [1]"],
+    ["links, escapes and what is no source", "[1](https://a.example) \\[2] [7]", "[1](https://a.example) \\[2] [7]"],
+  ];
+  it.each(table)("%s", (_name, source, wanted) => expect(withoutCitations(source, [1, 2])).toBe(wanted));
+});
+
+/** Where the steps grow with the square of the length, these take until the test runner gives up. */
+describe("what is hostile", () => {
+  const many = (part: string, times: number, end = "") => part.repeat(times) + end;
+  it.each([
+    many("[", 32_000),
+    many("*a ", 12_000),
+    many("![", 16_000),
+    many("_a `", 10_000),
+    `\`\`\`${many("a", 32_000, "`")}`,
+    `# a${many(" ", 32_000, "b")}`,
+    `# ${many("#", 32_000, "b")}`,
+    `a|b\n-${many(" ", 32_000, "b")}`,
+    `\` ${many("a", 32_000, "`")}`,
+    `https://a${many(".", 32_000, "a")}`,
+  ])("is read in time: %#", (source) => {
+    for (const open of [true, false]) parse(source, open);
+    withoutCitations(source, [1]);
+  });
+});
 
 describe("what is drawn", () => {
   const table: [string, string, string][] = [
@@ -27,6 +58,9 @@ describe("what is drawn", () => {
     ["escapes", "\\*a\\* \\[1\\]", "<p>*a* [1]</p>"],
     ["code", "run `a *b*` now", "<p>run <code>a *b*</code> now</p>"],
     ["headings start low", "# A\n## B #", "<h3>A</h3><h4>B</h4>"],
+    ["a heading's own marks", "# C# ##\n# #", "<h3>C#</h3><h3></h3>"],
+    ["a fence without a line", "a\n\n```js", "<p>a</p>"],
+    ["an empty fence in a list", "- a\n  ```\n  ```\n- b", "<ul><li><span>a</span></li><li><span>b</span></li></ul>"],
     ["a rule", "a\n\n---\n\nb", "<p>a</p><hr><p>b</p>"],
     ["a quote", "> a\n> b\n\nc", "<blockquote><p>a<br>b</p></blockquote><p>c</p>"],
     ["a list", "- a\n- b\n  more", "<ul><li><span>a</span></li><li><span>b<br>more</span></li></ul>"],
@@ -91,6 +125,18 @@ describe("what is drawn", () => {
       "tel:+491234",
     ]);
     for (const link of links) expect(link.getAttribute("rel")).toBe("noopener noreferrer nofollow ugc");
+  });
+
+  it("a foreign host shows its ASCII name", () => {
+    draw(
+      "https://\u0430pple.com/x <https://b\u00fccher.example> [bank](https://\u0430pple.com) [ok](https://a.example/\u00fc)",
+    );
+    expect([...root.querySelectorAll("a")].map((link) => link.textContent)).toEqual([
+      "https://xn--pple-43d.com/x",
+      "https://xn--bcher-kva.example",
+      "bank (xn--pple-43d.com)",
+      "ok",
+    ]);
   });
 
   it("an image is a link to it", () => {

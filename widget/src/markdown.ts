@@ -41,15 +41,18 @@ interface Line {
   readonly start: number;
 }
 
-const FENCE = /^ {0,3}(`{3,}|~{3,})\s*([\w+#.-]*)[^`]*$/;
-const HEADING = /^ {0,3}(#{1,6})\s+(.*?)\s*#*\s*$/;
+// None of these may take more than one way through a line: a hostile one has thousands of the same character.
+const FENCE = /^ {0,3}(`{3,}(?!`)|~{3,}(?!~))(?=[^`]*$)\s*([\w+#.-]*)/;
+const HEADING = /^ {0,3}(#{1,6})\s+(.*)$/;
 const RULE = /^ {0,3}([-*_])(?:\s*\1){2,}\s*$/;
 const QUOTE = /^ {0,3}> ?/;
 const BULLET = /^( {0,3})([-*+])(\s+|$)/;
 const NUMBERED = /^( {0,3})(\d{1,9})[.)](\s+|$)/;
 const TASK = /^\[([ xX])\]\s+/;
-const TABLE_RULE = /^ {0,3}\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$/;
+const TABLE_RULE = /^ {0,3}\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*(\|\s*)?$/;
 const MOST_NESTED = 8;
+/** How far an opening mark or bracket looks for its end. */
+const LOOK_AHEAD = 2_000;
 
 /** Blocks of `source`; `open` = more text may follow, so what is not closed yet is drawn as if it were. */
 export function parse(source: string, open = false): Block[] {
@@ -77,7 +80,8 @@ function blocks(lines: readonly Line[], open: boolean, depth: number): Block[] {
       continue;
     }
     const [body, next] = block(lines, at, open, depth);
-    found.push({ ...body, from: line.start });
+    // A fence that was cut off before its first line would be an empty box.
+    if (body.kind !== "code" || body.text.trim()) found.push({ ...body, from: line.start });
     at = next;
   }
   return found;
@@ -90,7 +94,10 @@ function block(lines: readonly Line[], at: number, open: boolean, depth: number)
   const heading = HEADING.exec(text);
   if (heading) {
     const last = open && at === lines.length - 1;
-    return [{ kind: "heading", level: (heading[1] ?? "#").length, children: inline(heading[2] ?? "", last) }, at + 1];
+    return [
+      { kind: "heading", level: (heading[1] ?? "#").length, children: inline(headingText(heading[2] ?? ""), last) },
+      at + 1,
+    ];
   }
   if (RULE.test(text)) return [{ kind: "rule" }, at + 1];
   if (depth < MOST_NESTED) {
@@ -100,6 +107,13 @@ function block(lines: readonly Line[], at: number, open: boolean, depth: number)
   if (isTable(lines, at)) return tableBlock(lines, at, open);
   return paragraph(lines, at, open);
 }
+
+/** Without the closing marks, which a space sets off: "C#" keeps its own. */
+const headingText = (text: string) =>
+  text
+    .trimEnd()
+    .replace(/(?<=\s|^)#+$/, "")
+    .trimEnd();
 
 const isBlank = (text: string) => text.trim() === "";
 const indentOf = (text: string) => text.length - text.trimStart().length;
@@ -245,7 +259,7 @@ function paragraph(lines: readonly Line[], at: number, open: boolean): [BlockBod
 const ESCAPABLE = /[\\`*_{}[\]()#+\-.!|~<>"'&,:;=?@^$%/]/;
 const BARE_URL = /^https:\/\/[^\s<>"'`\]]+/;
 const AUTOLINK = /^<((?:https:\/\/|mailto:|tel:)[^\s<>]+)>/;
-const CITE = /^\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\](?![(:[])|^\[(\d{1,3})\](?=\[\d)/;
+const CITE = /^\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\](?:(?![(:[])|(?=\[\d))/;
 const EMPHASIS: readonly (readonly [string, "strong" | "em" | "del"])[] = [
   ["**", "strong"],
   ["__", "strong"],
@@ -315,7 +329,7 @@ function codeSpan(rest: string, at: number, open: boolean): Found | null {
   const close = closingTicks(rest, mark);
   if (close < 0 && !open) return { parts: [{ kind: "text", text: mark }], next: at + mark.length };
   const inside = rest.slice(mark.length, close < 0 ? undefined : close);
-  const text = /^ .*[^ ].* $/.test(inside) ? inside.slice(1, -1) : inside;
+  const text = inside.startsWith(" ") && inside.endsWith(" ") && inside.trim() ? inside.slice(1, -1) : inside;
   const next = close < 0 ? rest.length : close + mark.length;
   return { parts: text ? [{ kind: "code", text: text.replaceAll("\n", " ") }] : [], next: at + next };
 }
@@ -333,7 +347,7 @@ function closingTicks(rest: string, mark: string): number {
 function cite(rest: string, at: number): Found | null {
   const found = CITE.exec(rest);
   if (!found) return null;
-  const numbers = (found[1] ?? found[2] ?? "").split(",").map(Number);
+  const numbers = (found[1] ?? "").split(",").map(Number);
   return { parts: numbers.map((n) => ({ kind: "cite", n })), next: at + found[0].length };
 }
 
@@ -351,7 +365,9 @@ function link(rest: string, at: number, open: boolean, depth: number): Found | n
       : null;
   const children = inline(label, false, depth + 1);
   const url = safeUrl(target[1] ?? "");
-  const parts: Inline[] = url ? [{ kind: "link", url, children: children.map(unlinked) }] : children;
+  const host = url && foreignHost(url);
+  const shown = host ? [...children, { kind: "text", text: ` (${host[1]})` } as const] : children;
+  const parts: Inline[] = url ? [{ kind: "link", url, children: shown.map(unlinked) }] : children;
   return { parts, next: at + close + 1 + target[0].length };
 }
 
@@ -364,7 +380,7 @@ function unlinked(part: Inline): Inline {
 
 function closingBracket(rest: string): number {
   let depth = 0;
-  for (let i = 0; i < rest.length; i++) {
+  for (let i = 0; i < rest.length && i < LOOK_AHEAD; i++) {
     if (rest[i] === "\\") i += 1;
     else if (rest[i] === "[") depth += 1;
     else if (rest[i] === "]" && --depth === 0) return i;
@@ -376,17 +392,29 @@ function autolink(rest: string, at: number): Found | null {
   const found = AUTOLINK.exec(rest);
   const url = found ? safeUrl(found[1] ?? "") : null;
   if (!found || !url) return null;
-  const text = (found[1] ?? "").replace(/^(mailto|tel):/, "");
-  return { parts: [{ kind: "link", url, children: [{ kind: "text", text }] }], next: at + found[0].length };
+  return { parts: [bareLink(url)], next: at + found[0].length };
 }
 
 function bareUrl(rest: string, at: number): Found | null {
   let text = BARE_URL.exec(rest)?.[0];
   if (!text) return null;
-  text = text.replace(/[.,;:!?*_~]+$/, "");
+  while (".,;:!?*_~".includes(text.at(-1) ?? "-")) text = text.slice(0, -1);
   if (text.endsWith(")") && !text.includes("(")) text = text.slice(0, -1);
   const url = safeUrl(text);
-  return url ? { parts: [{ kind: "link", url, children: [{ kind: "text", text }] }], next: at + text.length } : null;
+  return url ? { parts: [bareLink(url)], next: at + text.length } : null;
+}
+
+function bareLink(url: string): Inline {
+  const host = foreignHost(url);
+  const text = host ? url.replace(...host) : url.replace(/^(mailto|tel):/, "");
+  return { kind: "link", url, children: [{ kind: "text", text }] };
+}
+
+/** A host whose letters only look like another's, and its name in ASCII; null for a host that is ASCII itself. */
+function foreignHost(url: string): [string, string] | null {
+  const written = /^https:\/\/([^/?#]*)/i.exec(url)?.[1] ?? "";
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the whole of ASCII is meant
+  return /[^\u0000-\u007f]/.test(written) ? [written, new URL(url).host] : null;
 }
 
 function emphasis(text: string, at: number, open: boolean, depth: number): Found | null {
@@ -412,7 +440,8 @@ function emphasis(text: string, at: number, open: boolean, depth: number): Found
   return { parts: [{ kind: "text", text: run }], next: at + run.length };
 }
 
-function closingMark(text: string, from: number, mark: string): number {
+function closingMark(whole: string, from: number, mark: string): number {
+  const text = whole.slice(0, from + LOOK_AHEAD);
   for (let at = from; at < text.length; at++) {
     const char = text[at];
     if (char === "\\") at += 1;
@@ -456,6 +485,19 @@ export function safeUrl(url: string): string | null {
   } catch {
     return null;
   }
+}
+
+/** Code, escapes and links, which are not looked into, or a citation with the space before it. */
+const FENCED = "(?:^|\\n)[ \\t>]*(`{3,}|~{3,})(?=[^`\\n]*(?:\\n|$))[\\s\\S]*?(?:\\n[ \\t>]*\\1|$)";
+const SPAN = "(?<!`)(`+)(?!`)[\\s\\S]*?(?<!`)\\2(?!`)|\\\\[\\s\\S]";
+const MARKED = new RegExp(`${FENCED}|${SPAN}| ?${CITE.source.replace("^", "")}`, "g");
+
+/** The Markdown as the model wrote it, without the citations that are `known`: for pasting elsewhere. */
+export function withoutCitations(source: string, known: readonly number[]): string {
+  const found = source.replace(MARKED, (text, _fence, _ticks, numbers?: string) =>
+    numbers?.split(",").every((n) => known.includes(Number(n))) ? "" : text,
+  );
+  return found.trim();
 }
 
 /** The words alone, for the live region and for previews. */

@@ -180,6 +180,61 @@ describe("connecting", () => {
     expect(new Rig(0).live().close(1006)).toContainEqual({ type: "timer", name: "retry", ms: 0 });
   });
 
+  it.each([1001, 1012, 4001])("expects a server that closed with %i back soon", (code) => {
+    const rig = new Rig(1).live();
+    rig.close(code);
+    const waits: number[] = [];
+    for (let i = 0; i < 11; i++) {
+      waits.push(rig.timers.get("retry") ?? -1);
+      rig.fire("retry");
+      rig.open();
+      rig.close(1006);
+    }
+    expect(waits).toEqual([300, 600, 1200, 2400, 3000, 3000, 3000, 3000, 3000, 3000, 30000]);
+  });
+
+  it("expects it back after a reconnect frame too, but does not hammer one that restarts in a loop", () => {
+    const rig = new Rig(1).live();
+    rig.frame({ type: "reconnect", afterMs: 10, reason: "drain" });
+    const waits: number[] = [];
+    for (let i = 0; i < 6; i++) {
+      rig.close(i === 0 ? 1006 : 1012);
+      waits.push(rig.timers.get("retry") ?? -1);
+      rig.fire("retry");
+      rig.open();
+      rig.frame(welcome(10, true));
+    }
+    expect(waits).toEqual([300, 600, 1200, 2400, 3000, 3000]);
+    rig.fire("settled");
+    rig.close(1006);
+    expect(rig.timers.get("retry")).toBe(300);
+  });
+
+  it("says at once that the device is offline, and is back at once", () => {
+    const rig = new Rig(1).live();
+    rig.give({ type: "offline" });
+    expect(rig.of("close")).toHaveLength(1);
+    expect(rig.of("status").at(-1)?.status).toMatchObject({ state: "waiting", offline: true });
+    rig.give({ type: "command", frame: message("k1") });
+    rig.fire("retry"); // tries on its own: the browser may be wrong
+    expect(rig.of("status").at(-1)?.status).toMatchObject({ state: "connecting", offline: true });
+    rig.give({ type: "network" });
+    expect(rig.of("open")).toHaveLength(1);
+    expect(rig.of("status").at(-1)?.status).toEqual({ state: "connecting", attempt: 0 });
+    rig.open();
+    rig.frame(welcome(10, true));
+    expect(rig.of("status").at(-1)?.status).toEqual({ state: "online", attempt: 0 });
+    expect(rig.sent()).toEqual(["message"]);
+  });
+
+  it("an idle chat is only marked offline, a working connection disproves it", () => {
+    const idle = new Rig();
+    idle.give({ type: "offline" });
+    expect(idle.of("status").at(-1)?.status).toEqual({ state: "idle", attempt: 0, offline: true });
+    idle.live();
+    expect(idle.of("status").at(-1)?.status).toEqual({ state: "online", attempt: 0 });
+  });
+
   it("tries at once when woken", () => {
     const rig = new Rig().live();
     rig.close(1006);
@@ -372,9 +427,61 @@ describe("commands", () => {
   it("an error answers too", () => {
     const rig = new Rig().live();
     rig.give({ type: "command", frame: message("k1") });
-    rig.frame({ type: "error", id: "k1", code: "rate_limited", message: "", retryable: true });
+    rig.frame({ type: "error", id: "k1", code: "too_long", message: "", retryable: false });
     rig.frame(welcome(10, true));
     expect(rig.sent()).toEqual([]);
+  });
+
+  const refusal = (id: string, more: object = {}): ServerFrame => ({
+    type: "error",
+    id,
+    code: "unavailable",
+    message: "",
+    retryable: true,
+    retryAfterMs: 1000,
+    ...more,
+  });
+
+  it("a message refused for now is sent again with its id, three times, ever later", () => {
+    const rig = new Rig(0).live();
+    rig.give({ type: "command", frame: message("k1") });
+    for (const wait of [1000, 2000, 4000]) {
+      rig.frame(refusal("k1"));
+      expect(rig.of("deliver")).toEqual([]);
+      expect(rig.timers.get("resend")).toBe(wait);
+      rig.fire("resend");
+      expect(rig.of("send").map((effect) => effect.frame)).toEqual([message("k1")]);
+    }
+    rig.frame(refusal("k1"));
+    expect(rig.of("deliver")[0]?.frame).toMatchObject({ type: "error", id: "k1" });
+    rig.give({ type: "command", frame: message("k1") }); // by hand
+    rig.frame(refusal("k1"));
+    expect(rig.of("deliver")).toEqual([]);
+    rig.frame({ type: "ack", id: "k1" });
+    expect(rig.fire("resend")).toEqual([]);
+  });
+
+  it("a refused message goes out at once with a new welcome", () => {
+    const rig = new Rig().live();
+    rig.give({ type: "command", frame: message("k1") });
+    rig.frame(refusal("k1"));
+    rig.close(1006);
+    expect(rig.timers.has("resend")).toBe(false);
+    rig.fire("retry");
+    rig.open();
+    rig.frame(welcome(10, true));
+    expect(rig.sent()).toEqual(["message"]);
+  });
+
+  it.each([
+    ["not to be tried again", { retryable: false }],
+    ["a long wait", { code: "rate_limited", retryAfterMs: 40_000 }],
+    ["an answer still runs", { code: "busy" }],
+  ])("the visitor is told at once: %s", (_name, more) => {
+    const rig = new Rig().live();
+    rig.give({ type: "command", frame: message("k1") });
+    rig.frame(refusal("k1", more));
+    expect(rig.of("deliver")).toHaveLength(1);
   });
 
   it("stop is sent again only while its stream runs; typing never", () => {

@@ -23,14 +23,26 @@ export type State = "idle" | "connecting" | "online" | "waiting" | "suspended" |
 export interface Status {
   readonly state: State;
   readonly attempt: number;
+  /** The device itself has no network. */
+  readonly offline?: boolean;
   /** Why it stopped. */
   readonly code?: string;
 }
 
-export type Timer = "open" | "welcome" | "retry" | "settled" | "heartbeat" | "probe" | "sync" | "seen" | "rebalance";
+export type Timer =
+  | "open"
+  | "welcome"
+  | "retry"
+  | "settled"
+  | "heartbeat"
+  | "probe"
+  | "sync"
+  | "seen"
+  | "rebalance"
+  | "resend";
 
 export type Input =
-  | { readonly type: "start" | "stop" | "wake" | "suspend" | "new_conversation" }
+  | { readonly type: "start" | "stop" | "wake" | "suspend" | "offline" | "network" | "new_conversation" }
   | { readonly type: "token"; readonly token: Token }
   | { readonly type: "token_failed"; readonly status: number; readonly code: string; readonly retryAfterMs?: number }
   | { readonly type: "opened" | "alive"; readonly link: number }
@@ -79,6 +91,13 @@ export const SEEN_MS = 5_000;
 export const SEEN_EVENTS = 32;
 export const BACKOFF_FIRST_MS = 300;
 export const BACKOFF_MOST_MS = 30_000;
+/** A server that said it restarts is back soon. */
+export const RESTART_MOST_MS = 3_000;
+export const RESTART_ATTEMPTS = 10;
+export const RESEND_TIMES = 3;
+export const RESEND_MS = 1_000;
+/** Who is told to wait longer than this is asked instead. */
+export const RESEND_MOST_MS = 15_000;
 const TOKEN_MARGIN_MS = 20_000;
 const SOCKET_FAILURES_BEFORE_EVENTS = 2;
 /** Closed by us: normal, and "I heard nothing from you". */
@@ -95,6 +114,7 @@ const RESENT = new Set([
   "history",
   "stop",
 ]);
+const RESTARTING = new Set([1001, 1012, 4001]);
 /** Close codes after which the newest command is taken as the cause and not sent again. */
 const CAUSED_BY_COMMAND = new Set([1002, 1003, 1007, 1008, 1009]);
 
@@ -115,6 +135,8 @@ export class Session {
   private token: Token | null = null;
   private position: Position | null = null;
   private readonly outbox = new Map<string, ClientFrame>();
+  /** How often the server could not take a message yet. */
+  private readonly refused = new Map<string, number>();
   /** The welcomed connection, 0 = none. */
   private live = 0;
   /** The connection being opened, 0 = none; beside a live one while a server drains. */
@@ -123,6 +145,8 @@ export class Session {
   private via: Via = "socket";
   private liveVia: Via = "socket";
   private attempt = 0;
+  private restarting = false;
+  private offline = false;
   private socketFailures = 0;
   private socketWorked = false;
   private freshTokenTried = false;
@@ -166,6 +190,12 @@ export class Session {
       case "wake":
         this.wake();
         return;
+      case "offline":
+        this.loseNetwork();
+        return;
+      case "network":
+        this.findNetwork();
+        return;
       case "new_conversation":
         this.startAnew();
         return;
@@ -204,10 +234,8 @@ export class Session {
 
   private enter(state: State, code?: string): void {
     this.state = state;
-    this.do({
-      type: "status",
-      status: code ? { state, attempt: this.attempt, code } : { state, attempt: this.attempt },
-    });
+    const { attempt, offline } = this;
+    this.do({ type: "status", status: { state, attempt, ...(offline && { offline }), ...(code && { code }) } });
   }
 
   // Connecting --------------------------------------------------------------------------------------------------------
@@ -291,12 +319,14 @@ export class Session {
       this.position = { epoch: welcome.epoch, seq: welcome.seq };
     }
     this.caughtUp();
+    this.offline = false;
     this.enter("online");
     this.do({ type: "deliver", frame: welcome });
     this.resend(welcome.activeStream?.streamId);
   }
 
   private resend(running: string | undefined): void {
+    this.do({ type: "cancel", name: "resend" });
     for (const [id, frame] of this.outbox) {
       if (frame.type === "stop" && frame.streamId !== running) this.outbox.delete(id);
       else this.send(frame);
@@ -316,8 +346,15 @@ export class Session {
       }
     } else if (link === this.live) {
       this.forgetLive();
+      if (RESTARTING.has(code)) this.expectBack();
       if (!this.next) this.lost(code, reason);
     }
+  }
+
+  /** The server goes in good order: begin at the low end, once, so that a server in a loop is not hammered. */
+  private expectBack(): void {
+    if (!this.restarting) this.attempt = 0;
+    this.restarting = true;
   }
 
   private noteFailedOpening(): void {
@@ -347,7 +384,7 @@ export class Session {
   private dropCause(code: number): void {
     const cause = this.outbox.get(this.lastSent);
     if (!cause) return;
-    this.outbox.delete(this.lastSent);
+    this.answered(this.lastSent);
     const name = code === 1009 ? "too_long" : "bad_message";
     this.do({
       type: "deliver",
@@ -362,7 +399,8 @@ export class Session {
 
   /** Full jitter: anywhere between nothing and the ceiling, which doubles with each attempt. */
   private backoff(): number {
-    const ceiling = Math.min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * 2 ** Math.min(this.attempt++, 10));
+    const most = this.restarting && this.attempt < RESTART_ATTEMPTS ? RESTART_MOST_MS : BACKOFF_MOST_MS;
+    const ceiling = Math.min(most, BACKOFF_FIRST_MS * 2 ** Math.min(this.attempt++, 10));
     return Math.round(this.random() * ceiling);
   }
 
@@ -372,17 +410,22 @@ export class Session {
   }
 
   private end(state: "idle" | "suspended" | "stopped", code?: string): void {
+    this.leave();
+    this.enter(state, code);
+  }
+
+  private leave(): void {
     for (const link of [this.live, this.next]) if (link) this.do({ type: "close", link, code: NORMAL });
     this.next = 0;
     this.forgetLive();
     for (const name of ["open", "welcome", "retry", "rebalance"] as const) this.do({ type: "cancel", name });
-    this.enter(state, code);
   }
 
   private forgetLive(): void {
     this.live = 0;
     this.unseen = 0;
-    for (const name of ["settled", "heartbeat", "probe", "sync", "seen"] as const) this.do({ type: "cancel", name });
+    for (const name of ["settled", "heartbeat", "probe", "sync", "seen", "resend"] as const)
+      this.do({ type: "cancel", name });
   }
 
   /** The live connection does not answer: leave it and come back with the position we hold. */
@@ -401,8 +444,28 @@ export class Session {
     }
   }
 
+  /** What was open is dead, though it would take the browser long to notice. */
+  private loseNetwork(): void {
+    this.offline = true;
+    const had = this.live || this.next || this.state === "waiting";
+    this.leave();
+    if (had) this.wait();
+    else if (this.state !== "stopped") this.enter(this.state);
+  }
+
+  private findNetwork(): void {
+    if (this.offline) {
+      this.loseNetwork(); // an attempt that began without one would take its whole time to fail
+      this.offline = false;
+      this.attempt = 0;
+      if (this.state !== "stopped") this.enter(this.state);
+    }
+    this.wake();
+  }
+
   private startAnew(): void {
     this.outbox.clear();
+    this.refused.clear();
     this.end("idle");
     this.position = null;
     this.newConversation = true;
@@ -423,6 +486,7 @@ export class Session {
         return;
       case "settled":
         this.attempt = 0;
+        this.restarting = false;
         this.freshTokenTried = false;
         this.forgetTried = false;
         return;
@@ -438,6 +502,9 @@ export class Session {
         return;
       case "rebalance":
         if (this.live && !this.next) this.open();
+        return;
+      case "resend":
+        this.resendRefused();
         return;
       default:
         name satisfies never;
@@ -474,21 +541,26 @@ export class Session {
       case "pong":
         return;
       case "reconnect":
+        this.expectBack();
         this.do({ type: "timer", name: "rebalance", ms: frame.afterMs });
         return;
       case "auth_expiring":
         this.send({ type: "auth_refresh", id: makeId(this.now, this.random) });
         return;
       case "ack":
-        this.outbox.delete(frame.id);
+        this.answered(frame.id);
         if (frame.token && this.token) {
           this.token = { ...this.token, token: frame.token, expiresAt: Date.parse(frame.expiresAt ?? "") || 0 };
         }
         this.do({ type: "deliver", frame });
         return;
       case "error":
+        if (this.postpone(frame)) return;
+        this.answered(frame.id);
+        this.do({ type: "deliver", frame });
+        return;
       case "history":
-        if (frame.id) this.outbox.delete(frame.id);
+        this.answered(frame.id);
         this.do({ type: "deliver", frame });
         return;
       default:
@@ -549,9 +621,38 @@ export class Session {
 
   // Frames out --------------------------------------------------------------------------------------------------------
   private command(frame: ClientFrame): void {
-    if ("id" in frame && RESENT.has(frame.type)) this.outbox.set(frame.id, frame);
+    if ("id" in frame && RESENT.has(frame.type)) {
+      this.answered(frame.id); // sent again by hand: all tries anew
+      this.outbox.set(frame.id, frame);
+    }
     this.send(frame);
     if (this.state === "idle" || this.state === "stopped") this.connect();
+  }
+
+  private answered(id = ""): void {
+    this.outbox.delete(id);
+    this.refused.delete(id);
+  }
+
+  /** A message that cannot be taken just now is sent again by itself, a few times, and the visitor is not bothered. */
+  private postpone({ id = "", code, retryable, retryAfterMs }: ServerFrame & { type: "error" }): boolean {
+    const asked = retryAfterMs || RESEND_MS;
+    const times = this.refused.get(id) ?? 0;
+    // "busy" is what the bot's owner chose to say while an answer runs.
+    const fit = retryable && code !== "busy" && asked <= RESEND_MOST_MS && times < RESEND_TIMES;
+    if (!fit || this.outbox.get(id)?.type !== "message") return false;
+    this.refused.set(id, times + 1);
+    const ms = Math.min(asked * 2 ** times, RESEND_MOST_MS) * (1 + this.random() / 4);
+    this.do({ type: "timer", name: "resend", ms: Math.round(ms) });
+    return true;
+  }
+
+  /** The longest wait counts for all of them; one that is sent once too often is known by its id. */
+  private resendRefused(): void {
+    for (const id of this.refused.keys()) {
+      const frame = this.outbox.get(id);
+      if (frame) this.send(frame);
+    }
   }
 
   private send(frame: ClientFrame): void {

@@ -119,6 +119,31 @@ describe("a visitor's message", () => {
     expect(texts(play([send("k1", "mine"), said("m1", "other")]))).toEqual(["other", "mine"]);
   });
 
+  it("not yet acknowledged is not taken for what an answer replaces", () => {
+    const state = play([
+      send("A"),
+      send("B"),
+      { type: "ack", id: "A", messageId: "m1", seq: 5 },
+      said("m1", "A", "A"),
+      start("s1", "m2"),
+      chunk("s1", "answer"),
+    ]);
+    expect(texts(state)).toEqual(["A", "answer", "B"]);
+    expect(deliveries(state)).toEqual(["sent", "streaming", "sending"]);
+    const both = play([complete("s1", "m2", 6), said("m3", "B", "B"), start("s2", "m4", { replyTo: "m3" })], state);
+    expect(texts(both)).toEqual(["A", "answer", "B", ""]);
+  });
+
+  it("failed stays where it is, and every question above its answer", () => {
+    const failed = (id: string): ServerFrame => ({ type: "error", id, code: "x", message: "", retryable: false });
+    const answered = [said("m1", "Q", "Q"), start("s1", "m2"), chunk("s1", "answer")];
+    expect(texts(play([send("F"), failed("F"), send("Q"), ...answered]))).toEqual(["F", "Q", "answer"]);
+    expect(texts(play([send("Q"), send("F"), failed("F"), ...answered]))).toEqual(["Q", "answer", "F"]);
+    const acked: ServerFrame = { type: "ack", id: "Q", messageId: "m1" };
+    expect(texts(play([send("F"), failed("F"), send("Q"), acked, ...answered]))).toEqual(["F", "Q", "answer"]);
+    expect(texts(play([send("Q"), send("F"), failed("F"), acked, snapshot("s1", "m2", "a")]))).toEqual(["Q", "a", "F"]);
+  });
+
   it("an error without a message is a notice, gone with the next message", () => {
     const state = play([{ type: "error", code: "unavailable", message: "", retryable: true }]);
     expect(state.notice?.code).toBe("unavailable");
@@ -251,6 +276,17 @@ describe("history and resuming", () => {
       complete("s1", "m2", 3),
     ]);
     expect(texts(state)).toEqual(["q", "a"]);
+  });
+
+  it("a rating is in the history, and stays when the message comes again", () => {
+    const state = play([
+      welcome(false),
+      { type: "history", messages: [kept("m1", "a", { rating: "up" }), kept("m2", "b")], atSeq: 1 },
+      { type: "local_rate", messageId: "m2", rating: "down" },
+      { type: "history", id: "h", messages: [kept("m1", "a", { rating: "up" }), kept("m2", "b")], atSeq: 1 },
+      { ...said("m1", "a"), role: "assistant" } as ServerFrame,
+    ]);
+    expect(state.messages.map((one) => one.rating)).toEqual(["up", "down"]);
   });
 
   it("an older page goes before, a refetch repairs", () => {

@@ -229,10 +229,12 @@ function fromHistory(given: HistoryMessage, known?: ChatMessage): ChatMessage {
     citations: given.citations ?? [],
     suggestions: given.suggestions ?? known?.suggestions ?? [],
     ...(given.clientId ? { clientId: given.clientId } : {}),
-    ...(known?.rating ? { rating: known.rating } : {}),
+    ...withRating(given.rating ?? known?.rating),
     ...(known?.replyTo ? { replyTo: known.replyTo } : {}),
   };
 }
+
+const withRating = (rating: ChatMessage["rating"]) => (rating ? { rating } : {});
 
 // Messages ------------------------------------------------------------------------------------------------------------
 function ours(id: string, text: string, createdAt: string): ChatMessage {
@@ -263,16 +265,29 @@ function message(state: ChatState, frame: MessageFrame): ChatState {
     suggestions: known?.suggestions ?? [],
     ...(known?.createdAt ? { createdAt: known.createdAt } : {}),
     ...(clientId ? { clientId } : {}),
+    ...withRating(known?.rating),
   };
   if (known && !isPending(known)) return { ...state, messages: replaced(state.messages, known, next) };
-  return placed(state, next);
+  return placed(state, next, known ? state.messages.indexOf(known) : Infinity);
 }
 
-/** After everything the log holds, before what we have not been told is in it. */
-function placed(state: ChatState, next: ChatMessage): ChatState {
-  const others = state.messages.filter((one) => one.key !== next.key);
-  const settled = others.filter((one) => !isPending(one));
-  return { ...state, messages: [...settled, next, ...others.filter(isPending)] };
+/**
+ * After everything the log holds, before what we have not been told is in it. Messages that failed stay where they
+ * are, and one that has a place (`from`) does not pass them.
+ */
+function placed(state: ChatState, next: ChatMessage, from: number): ChatState {
+  const messages = state.messages.filter((one) => one.key !== next.key);
+  const waiting = messages.findIndex((one) => isPending(one) && one.delivery !== "failed");
+  const after = messages.findLastIndex((one) => !isPending(one)) + 1;
+  const before = waiting < 0 ? messages.length : waiting;
+  messages.splice(Math.max(after, Math.min(before, from)), 0, next);
+  return { ...state, messages };
+}
+
+/** Right below its question, which is not the last one when another is on its way. */
+function placedAnswer(state: ChatState, next: ChatMessage): ChatState {
+  const question = state.messages.findIndex((one) => one.messageId === next.replyTo);
+  return placed(state, next, question < 0 ? Infinity : question + 1);
 }
 
 function replaced(messages: readonly ChatMessage[], old: ChatMessage, next: ChatMessage): ChatMessage[] {
@@ -335,10 +350,11 @@ function streamStart(before: ChatState, frame: StreamStart): ChatState {
   const known = state.messages.find((one) => one.messageId === frame.messageId);
   if (known && !known.streamId) return state; // history has it complete
   const next = answer(frame, "", []);
-  const old = known ?? state.messages.find((one) => one.messageId === frame.replaces);
+  // Without `replaces` nobody is meant, not the message of ours that has no id yet.
+  const old = known ?? (frame.replaces && state.messages.find((one) => one.messageId === frame.replaces));
   const running = { ...state, runningStreamId: frame.streamId };
   if (old) return { ...running, messages: replaced(state.messages, old, next) };
-  return placed(running, next);
+  return placedAnswer(running, next);
 }
 
 function snapshot(state: ChatState, frame: StreamSnapshot): ChatState {
@@ -347,7 +363,7 @@ function snapshot(state: ChatState, frame: StreamSnapshot): ChatState {
   const next = answer(frame, frame.text, frame.sources ?? known?.citations ?? []);
   const running = { ...settleQuestion(state, frame.replyTo), runningStreamId: frame.streamId };
   if (known) return { ...running, messages: replaced(running.messages, known, { ...next, key: known.key }) };
-  return placed(running, next);
+  return placedAnswer(running, next);
 }
 
 function changeStream(state: ChatState, streamId: string, change: (one: ChatMessage) => ChatMessage): ChatState {

@@ -23,10 +23,8 @@ export interface Texts {
   readonly regenerate: string;
   readonly good: string;
   readonly bad: string;
-  readonly thanks: string;
   readonly retry: string;
   readonly discard: string;
-  readonly sending: string;
   readonly queued: string;
   readonly stopped: string;
   readonly cutShort: string;
@@ -34,6 +32,7 @@ export interface Texts {
   readonly stillThinking: string;
   readonly connecting: string;
   readonly offline: string;
+  readonly noNetwork: string;
   readonly ended: string;
   readonly reconnectNow: string;
   readonly older: string;
@@ -80,10 +79,8 @@ const en: Texts = {
   regenerate: "Answer again",
   good: "Good answer",
   bad: "Bad answer",
-  thanks: "Thank you for the feedback",
   retry: "Try again",
   discard: "Discard",
-  sending: "Sending\u2026",
   queued: "Waiting\u2026",
   stopped: "Stopped",
   cutShort: "This answer was cut short.",
@@ -91,6 +88,7 @@ const en: Texts = {
   stillThinking: "Still working on it\u2026",
   connecting: "Connecting\u2026",
   offline: "Connection lost. Trying again\u2026",
+  noNetwork: "You are offline",
   ended: "The chat has ended.",
   reconnectNow: "Reconnect",
   older: "Earlier messages",
@@ -136,10 +134,8 @@ const de: Texts = {
   regenerate: "Neu antworten",
   good: "Gute Antwort",
   bad: "Schlechte Antwort",
-  thanks: "Danke f\u00fcr die R\u00fcckmeldung",
   retry: "Erneut versuchen",
   discard: "Verwerfen",
-  sending: "Wird gesendet\u2026",
   queued: "Wartet\u2026",
   stopped: "Gestoppt",
   cutShort: "Diese Antwort wurde abgeschnitten.",
@@ -147,6 +143,7 @@ const de: Texts = {
   stillThinking: "Einen Moment noch\u2026",
   connecting: "Verbindung wird aufgebaut\u2026",
   offline: "Verbindung verloren. Neuer Versuch\u2026",
+  noNetwork: "Sie sind offline",
   ended: "Der Chat ist beendet.",
   reconnectNow: "Neu verbinden",
   older: "Fr\u00fchere Nachrichten",
@@ -192,10 +189,8 @@ const es: Texts = {
   regenerate: "Responder de nuevo",
   good: "Buena respuesta",
   bad: "Mala respuesta",
-  thanks: "Gracias por su opini\u00f3n",
   retry: "Reintentar",
   discard: "Descartar",
-  sending: "Enviando\u2026",
   queued: "En espera\u2026",
   stopped: "Detenido",
   cutShort: "Esta respuesta qued\u00f3 incompleta.",
@@ -203,6 +198,7 @@ const es: Texts = {
   stillThinking: "Un momento m\u00e1s\u2026",
   connecting: "Conectando\u2026",
   offline: "Conexi\u00f3n perdida. Reintentando\u2026",
+  noNetwork: "Sin conexi\u00f3n a internet",
   ended: "El chat ha terminado.",
   reconnectNow: "Reconectar",
   older: "Mensajes anteriores",
@@ -248,10 +244,8 @@ const fr: Texts = {
   regenerate: "R\u00e9pondre \u00e0 nouveau",
   good: "Bonne r\u00e9ponse",
   bad: "Mauvaise r\u00e9ponse",
-  thanks: "Merci pour votre avis",
   retry: "R\u00e9essayer",
   discard: "Abandonner",
-  sending: "Envoi\u2026",
   queued: "En attente\u2026",
   stopped: "Arr\u00eat\u00e9",
   cutShort: "Cette r\u00e9ponse a \u00e9t\u00e9 coup\u00e9e.",
@@ -259,6 +253,7 @@ const fr: Texts = {
   stillThinking: "Encore un instant\u2026",
   connecting: "Connexion\u2026",
   offline: "Connexion perdue. Nouvel essai\u2026",
+  noNetwork: "Vous \u00eates hors ligne",
   ended: "La discussion est termin\u00e9e.",
   reconnectNow: "Se reconnecter",
   older: "Messages pr\u00e9c\u00e9dents",
@@ -304,10 +299,8 @@ const ar: Texts = {
   regenerate: "\u0625\u0639\u0627\u062f\u0629 \u0627\u0644\u0625\u062c\u0627\u0628\u0629",
   good: "\u0625\u062c\u0627\u0628\u0629 \u062c\u064a\u062f\u0629",
   bad: "\u0625\u062c\u0627\u0628\u0629 \u0633\u064a\u0626\u0629",
-  thanks: "\u0634\u0643\u0631\u0627\u064b \u0644\u0631\u0623\u064a\u0643",
   retry: "\u0625\u0639\u0627\u062f\u0629 \u0627\u0644\u0645\u062d\u0627\u0648\u0644\u0629",
   discard: "\u062d\u0630\u0641",
-  sending: "\u062c\u0627\u0631\u064d \u0627\u0644\u0625\u0631\u0633\u0627\u0644\u2026",
   queued: "\u0641\u064a \u0627\u0644\u0627\u0646\u062a\u0638\u0627\u0631\u2026",
   stopped: "\u0645\u062a\u0648\u0642\u0641",
   cutShort:
@@ -317,6 +310,7 @@ const ar: Texts = {
   connecting: "\u062c\u0627\u0631\u064d \u0627\u0644\u0627\u062a\u0635\u0627\u0644\u2026",
   offline:
     "\u0627\u0646\u0642\u0637\u0639 \u0627\u0644\u0627\u062a\u0635\u0627\u0644. \u0625\u0639\u0627\u062f\u0629 \u0627\u0644\u0645\u062d\u0627\u0648\u0644\u0629\u2026",
+  noNetwork: "\u0623\u0646\u062a \u063a\u064a\u0631 \u0645\u062a\u0635\u0644",
   ended: "\u0627\u0646\u062a\u0647\u062a \u0627\u0644\u0645\u062d\u0627\u062f\u062b\u0629.",
   reconnectNow: "\u0625\u0639\u0627\u062f\u0629 \u0627\u0644\u0627\u062a\u0635\u0627\u0644",
   older: "\u0631\u0633\u0627\u0626\u0644 \u0633\u0627\u0628\u0642\u0629",

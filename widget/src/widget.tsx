@@ -14,7 +14,6 @@ import { accentTokens, isDark, pageTokens } from "./ui/theme";
 
 const SMALL_SCREEN = "(max-width: 520px)";
 const GREETING_DELAY_MS = 350;
-const MOST_GREETINGS = 2;
 
 export function mount(host: Host): Chat {
   return new Widget(host);
@@ -32,7 +31,7 @@ class Widget implements Chat {
   private readonly tokens = signal<Readonly<Record<string, string>>>({});
   private readonly sheet = new CSSStyleSheet();
   private actor: Actor | null = null;
-  private greetings = 0;
+  private greeted = false;
   private unlock: (() => void) | null = null;
 
   constructor(host: Host) {
@@ -186,11 +185,10 @@ class Widget implements Chat {
 
   private cast(actor: Actor | null): void {
     this.actor = actor;
-    if (!actor || this.greetings >= MOST_GREETINGS) return;
-    // The drawn face greets at once; the 3D character, when it takes over, greets too.
-    this.greetings += 1;
-    const greet = () =>
-      this.conversation.state.peek().messages.length === 0 && actor === this.actor && actor.animate("wave");
+    if (!actor || this.greeted) return;
+    // Once, by whoever is on stage then: two greetings in a row are one too many.
+    this.greeted = true;
+    const greet = () => this.conversation.state.peek().messages.length === 0 && this.actor?.animate("wave");
     setTimeout(greet, GREETING_DELAY_MS);
   }
 

@@ -53,6 +53,21 @@ describe("the drawn face", () => {
     expect(picture()).toBe(idle);
   });
 
+  it("looks friendly at rest: the inner ends of brows and lids are not below the outer ones", () => {
+    make();
+    const ends = [...container.querySelectorAll("path")]
+      .map(
+        (part) =>
+          /^M(\S+) (\S+)Q\S+ \S+ (\S+) (\S+)$/
+            .exec(part.getAttribute("d") ?? "")
+            ?.slice(1)
+            .map(Number) ?? [],
+      )
+      .filter(([x = 0, y = 0, x2 = 0]) => y < 100 && x2 - x < 40 && x2 > x);
+    expect(ends).toHaveLength(4); // two brows, two lash lines
+    for (const [x = 0, y = 0, , y2 = 0] of ends) expect(x < 100 && x + 12 < 100 ? y2 : y).toBeLessThan(x < 90 ? y : y2);
+  });
+
   it("leaves nothing behind", () => {
     make().dispose();
     expect(container.childElementCount).toBe(0);

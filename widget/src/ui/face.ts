@@ -24,7 +24,7 @@ interface Pose {
 }
 
 const REST: Pose = {
-  smile: 0.4,
+  smile: 0.5,
   open: 0,
   round: 0,
   lid: 0.06,
@@ -63,6 +63,9 @@ const STATES: Partial<Record<CueState, { readonly layer: Layer; readonly pose: P
 const GESTURE_MS: Partial<Record<CueState, number>> = { wave: 2200, thumbs_up: 1900, nod: 900, confused: 2200 };
 const FRAME_MS = 33;
 const SETTLE_MS = 110;
+/** How much higher the inner end of a brow and of an upper lid is than the middle: friendly, not yet worried. */
+const REST_LIFT = 2;
+const LID_LIFT = 3;
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -279,7 +282,7 @@ export class Face implements Actor {
       this.part("inside", "path", { fill: "#7c2d3a" }),
       this.part("lip", "path", { ...line, stroke: "#a5484d", "stroke-width": 3 }),
       shape("path", {
-        d: "M55 92c-2-42 20-60 46-60s48 18 44 58c-7-9-12-19-14-28-10 12-42 17-58 13-5 4-13 10-18 17Z",
+        d: "M55 92c-2-42 20-60 46-60s48 18 44 58c-7-9-12-22-14-33-12 8-42 11-58 7-5 6-13 15-18 26Z",
         fill: HAIR,
       }),
       shape("path", { d: "M97 30c-1-7 3-12 10-13-3 3-4 8-2 13Z", fill: HAIR }),
@@ -346,8 +349,9 @@ export class Face implements Actor {
     ] as const) {
       this.set(`iris${side}`, "transform", `translate(${round(pose.gazeX * 3.4)} ${round(pose.gazeY * 3)})`);
       this.drawLid(side, x);
-      const y = 73 - brow * 6;
-      const lift = pose.worry * 6 * inner;
+      const y = 75 - brow * 6;
+      // Level brows look stern under the fringe: the inner ends are a little higher at rest.
+      const lift = (REST_LIFT + pose.worry * 6) * inner;
       this.set(
         `brow${side}`,
         "d",
@@ -363,7 +367,8 @@ export class Face implements Actor {
   private drawLid(side: "L" | "R", x: number): void {
     const y = 80 + this.pose.lid * 26;
     const bow = 8 * (1 - this.pose.lid * 1.5);
-    const edge = `M${x - 14} ${round(y + bow)}Q${x} ${round(y - bow)} ${x + 14} ${round(y + bow)}`;
+    const lift = (side === "L" ? LID_LIFT : -LID_LIFT) * (1 - this.pose.lid);
+    const edge = `M${x - 14} ${round(y + bow + lift)}Q${x} ${round(y - bow)} ${x + 14} ${round(y + bow - lift)}`;
     this.set(`lid${side}`, "d", `${edge}L${x + 15} 78L${x - 15} 78Z`);
     this.set(`lash${side}`, "d", edge);
   }

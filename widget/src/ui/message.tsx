@@ -3,7 +3,7 @@
 import { computed, type ReadonlySignal } from "@preact/signals";
 import { Component } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { MarkdownView, plainText, safeUrl } from "../markdown";
+import { MarkdownView, safeUrl, withoutCitations } from "../markdown";
 import type { Shown } from "../player";
 import type { Citation } from "../protocol";
 import { type ChatMessage, isRunning } from "../state";
@@ -24,6 +24,8 @@ export interface MessageProps {
   readonly message: ChatMessage;
   readonly last: boolean;
   readonly fresh: boolean;
+  /** Without a connection nothing is on its way. */
+  readonly held: boolean;
   readonly botName: string;
   readonly texts: Texts;
   readonly shown: ReadonlySignal<Shown | null>;
@@ -56,14 +58,14 @@ export class Message extends Component<MessageProps> {
   }
 }
 
-function Plain({ message, texts, actions }: MessageProps) {
+function Plain({ message, held, texts, actions }: MessageProps) {
   const { delivery, error } = message;
   return (
     <>
       <div class="bubble" part="bubble">
         <div dir="auto">{message.text}</div>
       </div>
-      {delivery === "queued" && <div class="note">{texts.queued}</div>}
+      {(delivery === "queued" || (delivery === "sending" && held)) && <div class="note">{texts.queued}</div>}
       {delivery === "failed" && error && (
         <div class="note bad" role="alert">
           <span>{errorText(texts, error.code)}</span>
@@ -165,6 +167,13 @@ function Markdown({ text, closed, citations, opened, onCite }: MarkdownProps) {
   );
 }
 
+/** Escape closes the card at hand, wherever the focus is; true if there was one. */
+export function closeCard(panel: HTMLElement, from: Element): boolean {
+  const card = from.closest("article")?.querySelector(".quote") ?? [...panel.querySelectorAll(".quote")].at(-1);
+  card?.querySelector<HTMLElement>(".tool")?.click();
+  return card !== undefined;
+}
+
 /** A number in brackets that names no source is plain text after all. */
 function markCitation(
   button: HTMLButtonElement,
@@ -200,7 +209,7 @@ function Below(props: BelowProps) {
       {citation && <Quote citation={citation} texts={texts} onClose={() => toggle(citation.n)} />}
       {message.text && message.messageId && (
         <div class="actions">
-          <Copy text={message.text} texts={texts} />
+          <Copy message={message} texts={texts} />
           {last && <Tool icon="again" label={texts.regenerate} onClick={() => actions.regenerate(message)} />}
           <Rate {...props} rating="up" />
           <Rate {...props} rating="down" />
@@ -245,8 +254,10 @@ function Chip({ citation, texts, open, onClick }: ChipProps) {
       onClick={onClick}
     >
       <b>{citation.n}</b>
-      <span>{citation.title}</span>
-      {citation.place && <small>{citation.place}</small>}
+      <span dir="auto">
+        {citation.title}
+        {citation.place && <small>{citation.place}</small>}
+      </span>
     </button>
   );
 }
@@ -263,20 +274,19 @@ function Quote({
   const url = citation.url ? safeUrl(citation.url) : null;
   const box = useRef<HTMLElement>(null);
   useEffect(() => box.current?.scrollIntoView({ block: "nearest" }), []);
-  const keys = (event: KeyboardEvent) => {
-    if (event.key !== "Escape") return;
-    event.stopPropagation();
+  const close = () => {
+    box.current?.closest("article")?.querySelector<HTMLElement>(".chip[aria-expanded=true]")?.focus();
     onClose();
   };
   return (
-    <section class="quote" ref={box} aria-label={texts.source(citation.n, citation.title)} onKeyDown={keys}>
+    <section class="quote" ref={box} aria-label={texts.source(citation.n, citation.title)}>
       <header>
         <Icon name="book" size={20} />
         <div>
           <strong dir="auto">{citation.title}</strong>
           {citation.place && <small dir="auto">{citation.place}</small>}
         </div>
-        <Tool icon="close" label={texts.close} onClick={onClose} />
+        <Tool icon="close" label={texts.close} onClick={close} />
       </header>
       {citation.quote && <blockquote dir="auto">{citation.quote}</blockquote>}
       {url && (
@@ -299,10 +309,11 @@ function Rate({ message, texts, actions, rating }: MessageProps & { readonly rat
   );
 }
 
-function Copy({ text, texts }: { readonly text: string; readonly texts: Texts }) {
+function Copy({ message, texts }: { readonly message: ChatMessage; readonly texts: Texts }) {
   const [done, setDone] = useState(false);
   const copy = () => {
-    void navigator.clipboard?.writeText(plainText(text)).then(
+    const known = message.citations.map((one) => one.n);
+    void navigator.clipboard?.writeText(withoutCitations(message.text, known)).then(
       () => {
         setDone(true);
         setTimeout(() => setDone(false), 2000);

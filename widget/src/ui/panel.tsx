@@ -9,7 +9,7 @@ import type { Status } from "../session";
 import { errorText, type Texts } from "../texts";
 import { Announcer } from "./announcer";
 import { Composer } from "./composer";
-import { Tool } from "./message";
+import { closeCard, Tool } from "./message";
 import { type MakeAvatar, Stage } from "./stage";
 import { Transcript } from "./transcript";
 
@@ -71,6 +71,7 @@ export function Panel(props: PanelProps) {
         aria-label={texts.dialog(name)}
         {...(mode === "bubble" ? { popover: "manual", "aria-modal": view.covering.value } : {})}
         data-open={open ? "" : undefined}
+        onKeyDownCapture={leaveCard}
         onKeyDown={(event) => keys(event, props)}
         onFocusIn={props.onEngage}
         onPointerDown={props.onEngage}
@@ -93,6 +94,15 @@ function present(box: HTMLElement | null, input: HTMLTextAreaElement | null, ope
 }
 
 const underFinger = () => matchMedia("(pointer: coarse)").matches;
+
+/** Before anything else that knows the key. */
+function leaveCard(event: KeyboardEvent): void {
+  if (event.key !== "Escape" || event.isComposing) return;
+  if (closeCard(event.currentTarget as HTMLElement, event.target as Element)) {
+    event.preventDefault();
+    event.stopPropagation();
+  }
+}
 
 function keys(event: KeyboardEvent, { view, mode, onClose }: PanelProps): void {
   if (mode !== "bubble" || event.defaultPrevented) return;
@@ -145,6 +155,7 @@ function Content(props: ContentProps) {
         botName={props.name}
         greeting={props.greeting}
         starters={props.starters}
+        held={isOff(conversation.status.value)}
         texts={texts}
         actions={actions}
         box={transcript}
@@ -197,8 +208,7 @@ function actionsOf({ conversation, onCited }: PanelProps) {
 
 function Header(props: ContentProps) {
   const { texts, view, conversation, name, avatar, mode } = props;
-  const { state } = conversation.status.value;
-  const off = state === "waiting" || state === "stopped";
+  const off = isOff(conversation.status.value);
   const moving = avatar !== "none" && !view.reducedMotion.value;
   const paused = view.paused.value;
   return (
@@ -238,7 +248,7 @@ function Header(props: ContentProps) {
   );
 }
 
-/** Nothing for a short interruption, a line after three seconds, an error that stays when it is over. */
+/** Nothing for a short interruption, a line after three seconds or without a network, an error that stays when it is over. */
 function Banner({ conversation, texts }: { readonly conversation: Conversation; readonly texts: Texts }) {
   const status = conversation.status.value;
   const { notice } = conversation.state.value;
@@ -259,10 +269,10 @@ function Banner({ conversation, texts }: { readonly conversation: Conversation; 
       </div>
     );
   }
-  if (broken && late.value) {
+  if (status.offline || (broken && late.value)) {
     return (
       <div class="banner" role="status">
-        <span>{status.attempt > 0 ? texts.offline : texts.connecting}</span>
+        <span>{status.offline ? texts.noNetwork : status.attempt > 0 ? texts.offline : texts.connecting}</span>
       </div>
     );
   }
@@ -274,4 +284,5 @@ function Banner({ conversation, texts }: { readonly conversation: Conversation; 
   );
 }
 
+const isOff = ({ state, offline }: Status) => offline || state === "waiting" || state === "stopped";
 const isBroken = ({ state }: Status) => state === "connecting" || state === "waiting" || state === "suspended";

@@ -17,6 +17,7 @@ export interface TranscriptProps {
   readonly botName: string;
   readonly greeting: string;
   readonly starters: readonly string[];
+  readonly held: boolean;
   readonly texts: Texts;
   readonly actions: MessageActions;
   readonly box: RefObject<HTMLDivElement | null>;
@@ -76,7 +77,7 @@ export function Transcript(props: TranscriptProps) {
   );
 }
 
-const shared = ({ botName, texts, shown }: TranscriptProps) => ({ botName, texts, shown });
+const shared = ({ botName, texts, shown, held }: TranscriptProps) => ({ botName, texts, shown, held });
 
 const greetings = new WeakMap<Texts, ChatMessage>();
 
