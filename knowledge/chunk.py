@@ -3,6 +3,10 @@
 A chunk holds at most 200 tokens of the encoder's own tokenizer, since a model cuts silently what is longer than its
 window. It never crosses a heading; a table or a listing is kept whole where it fits, and a split table repeats its
 header. "title > section > heading" is part of what is embedded and hashed.
+
+A section under a question is a question-and-answer pair with two vectors: one of its text, and one of the question
+alone, which is what visitors type. The second is an entry: a chunk without a heading, whose text is the question and
+whose passage is the chunk after it. Searching shows that one, never the entry.
 """
 
 from __future__ import annotations
@@ -27,6 +31,9 @@ PREFIX_TOKENS = 48
 PIECE_CHARS = 8000
 MAX_CHUNKS = 40_000
 SEPARATOR = " > "
+# A heading that a visitor might have asked: it becomes a way in of its own to the section below it.
+MIN_ASKING_WORDS = 4
+MAX_ASKING_WORDS = 24
 
 
 class TooManyChunks(Exception):
@@ -82,7 +89,10 @@ class Chunker:
         for path, group in groupby(document.blocks, key=lambda block: block.heading_path):
             blocks = [block for block in group if block.kind != "heading"]
             prefix = self._prefix(title, path)
-            for unit in self._pack(self._units(blocks)):
+            units = list(self._pack(self._units(blocks)))
+            if units and prefix and is_asking(path):
+                drafts.append(_entry(units[0], len(drafts), path[-1], _place(title, path, units[0]), language))
+            for unit in units:
                 drafts.append(_draft(unit, len(drafts), prefix, _place(title, path, unit), language))
             if len(drafts) > MAX_CHUNKS:
                 raise TooManyChunks(f"This document is too long: it gives more than {MAX_CHUNKS:,} passages. Split it.")
@@ -181,6 +191,24 @@ def _place(title: str, path: tuple[str, ...], unit: _Unit) -> str:
     if names:
         return SEPARATOR.join(names[-2:])
     return f"page {unit.page}" if unit.page is not None else ""
+
+
+def is_asking(path: tuple[str, ...]) -> bool:
+    """Whether the last heading reads like something a visitor would type: a question, or nearly a sentence."""
+    words = len(path[-1].split()) if path else 0
+    return words <= MAX_ASKING_WORDS and (
+        words >= MIN_ASKING_WORDS or bool(path and path[-1].endswith(("?", "\uff1f")))
+    )
+
+
+def is_entry(heading: str, place: str, text: str) -> bool:
+    """Whether a stored chunk is the question above a section: the chunk after it is the passage."""
+    return not heading and bool(text) and place.endswith(text)
+
+
+def _entry(unit: _Unit, ordinal: int, question: str, place: str, language: str) -> Draft:
+    asked = _Unit(question, 0, unit.page, unit.char_from, unit.char_from)
+    return _draft(asked, ordinal, "", place, language)
 
 
 def _draft(unit: _Unit, ordinal: int, prefix: str, place: str, language: str) -> Draft:

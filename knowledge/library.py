@@ -22,7 +22,7 @@ from knowledge.store.words import document_words, question_words
 
 BUDGET_S = 0.4
 PREFETCH = 100
-JUDGED = 24
+JUDGED = 40
 FALLBACK_ROWS = 200
 FALLBACK_WORDS = 8
 MAX_QUESTION_CHARS = 2000
@@ -90,9 +90,16 @@ class Library:
         return Results(tuple(found), degraded)
 
     async def _judge(self, scope: BotScope, legs: Legs, words: Sequence[Sparse], epoch: int, limit: int) -> list[Found]:
-        candidates = rank.fuse(legs)[:JUDGED]
-        chunks = await self._records.chunks(scope, [candidate.id for candidate in candidates], epoch=epoch)
-        return _chosen(candidates, chunks, words, bool(legs.dense), limit)
+        fused = rank.fuse(legs)
+        chunks = await self._chunks(scope, fused[:JUDGED], epoch)
+        missing = rank.entered(chunks) - {(chunk.document_id, chunk.ordinal) for chunk in chunks}
+        if missing and len(fused) > JUDGED:
+            rest = await self._chunks(scope, fused[JUDGED:], epoch)
+            chunks += [chunk for chunk in rest if (chunk.document_id, chunk.ordinal) in missing]
+        return _chosen(fused, chunks, words, bool(legs.dense), limit)
+
+    async def _chunks(self, scope: BotScope, candidates: Sequence[rank.Candidate], epoch: int) -> list[StoredChunk]:
+        return await self._records.chunks(scope, [candidate.id for candidate in candidates], epoch=epoch)
 
     async def _search_words_only(
         self, scope: BotScope, question: str, words: Sequence[Sparse], epoch: int, limit: int

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from knowledge.chunk import is_entry
 from knowledge.records import StoredChunk
 from knowledge.store.contract import Hit, Legs
 
@@ -19,6 +20,8 @@ SURE_COSINE = 0.45
 LIKELY_COSINE = 0.30
 SHARED_WORDS = 0.5
 WORDS_ALONE = 0.75
+# Two questions are nearer to each other than a question to its answer: an entry that is less alike speaks for nothing.
+ENTRY_COSINE = 0.45
 # By how many words the question has: none can be shared by chance, one easily.
 POSSIBLE_COSINE = (1.0, 0.25, 0.20, 0.15)
 # How much the order of the two legs counts beside the passage's own closeness, and there the cosine beside the words.
@@ -103,6 +106,39 @@ def judge(
     return judged
 
 
+def entered(chunks: Iterable[StoredChunk]) -> set[tuple[str, int]]:
+    """Document and ordinal of the passages that the entries among some chunks lead to."""
+    return {(chunk.document_id, chunk.ordinal + 1) for chunk in chunks if _is_entry(chunk)}
+
+
+def through_entries(judged: Iterable[Judged]) -> list[Judged]:
+    """The passages alone: each as near to the question as its own text or the entry that leads to it, if that is nearer.
+
+    An entry whose passage is not among them is left out: it has no text to show.
+    """
+    ways: dict[tuple[str, int], Candidate] = {}
+    passages = []
+    for one in judged:
+        if _is_entry(one.chunk):
+            ways[(one.chunk.document_id, one.chunk.ordinal + 1)] = one.candidate
+        else:
+            passages.append(one)
+    return [_nearer(one, ways.get((one.chunk.document_id, one.chunk.ordinal))) for one in passages]
+
+
+def _nearer(one: Judged, way: Candidate | None) -> Judged:
+    if way is None or (way.cosine or 0.0) < ENTRY_COSINE:
+        return one
+    own = one.candidate
+    cosines = [cosine for cosine in (own.cosine, way.cosine) if cosine is not None]
+    score = max(own.score, way.score)
+    return replace(one, candidate=Candidate(own.id, score, max(cosines, default=None)))
+
+
+def _is_entry(chunk: StoredChunk) -> bool:
+    return is_entry(chunk.heading, chunk.place, chunk.text)
+
+
 def is_answerable(one: Judged, terms: int, dense: bool) -> bool:
     """Whether a passage is about the question at all; without the dense leg only its words can say so."""
     cosine = one.candidate.cosine
@@ -118,7 +154,7 @@ def choose(judged: Sequence[Judged], *, terms: int, dense: bool, limit: int) -> 
     """The passages to cite, best first: at most one per section, none that repeats another, none that is far behind."""
     kept: list[Judged] = []
     sections: set[tuple[str, str]] = set()
-    for one in sorted(judged, key=lambda each: -strength(each)):
+    for one in sorted(through_entries(judged), key=lambda each: -strength(each)):
         section = (one.chunk.document_id, one.chunk.heading)
         if not is_answerable(one, terms, dense) or section in sections or _repeats(one, kept):
             continue

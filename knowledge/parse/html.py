@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import re
 from collections.abc import Callable, Iterator
-from itertools import takewhile
+from itertools import groupby, takewhile
 
 from lxml import etree
 from selectolax.lexbor import LexborHTMLParser, LexborNode
@@ -15,6 +15,7 @@ from knowledge.parse.text import decode
 
 DROPPED = "script, style, template, noscript, iframe, object, embed, svg, canvas, audio, video, [hidden]"
 MAX_RULES = 2000
+CELL = " | "
 _META = re.compile(rb"<meta[^>]{0,300}charset\s*=\s*[\"']?\s*([A-Za-z0-9_-]{1,40})", re.IGNORECASE)
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _CSS_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
@@ -108,20 +109,27 @@ class _Headings:
 
 def _walk_article(builder: Builder, body: etree._Element, headings: _Headings) -> None:
     for element in body:
-        kind, text = str(element.tag), "".join(element.itertext())
-        if kind == "head":
-            continue  # `headings` knows them better, with those above them
-        if kind == "div":
-            _walk_article(builder, element, headings)
-            continue
-        headings.enter(builder, next((part for part in element.itertext() if part.strip()), ""))
-        if kind == "list":
-            items = [" ".join("".join(item.itertext()).split()) for item in element.iter("item")]
-            builder.add("list", "\n".join(f"- {item}" for item in items if item))
-        elif kind == "table":
-            builder.add("table", "\n".join(filter(None, map(_article_row, element.iter("row")))))
-        else:
-            builder.add("code" if kind == "code" and "\n" in text else "paragraph", text)
+        _add_element(builder, element, headings)
+        if (element.tail or "").strip():  # text right after a heading, in no paragraph of its own
+            headings.enter(builder, element.tail or "")
+            builder.add("paragraph", element.tail or "")
+
+
+def _add_element(builder: Builder, element: etree._Element, headings: _Headings) -> None:
+    kind, text = str(element.tag), "".join(element.itertext())
+    if kind == "head":
+        return  # `headings` knows them better, with those above them
+    if kind == "div":
+        _walk_article(builder, element, headings)
+        return
+    headings.enter(builder, next((part for part in element.itertext() if part.strip()), ""))
+    if kind == "list":
+        items = [" ".join("".join(item.itertext()).split()) for item in element.iter("item")]
+        builder.add("list", "\n".join(f"- {item}" for item in items if item))
+    elif kind == "table":
+        builder.add("table", "\n".join(filter(None, map(_article_row, element.iter("row")))))
+    else:
+        builder.add("code" if kind == "code" and "\n" in text else "paragraph", text)
 
 
 def _article_row(row: etree._Element) -> str:
@@ -134,11 +142,15 @@ def parse_whole(data: bytes) -> Parsed:
     builder = Builder(title=_title(tree), hidden=hidden)
     if tree.body is None:
         raise ParseFailed("This page has no body.")
-    for tag, text in _pieces(tree.body):
-        if tag in _HEADINGS:
-            builder.heading(_HEADINGS[tag], text)
-        else:
-            builder.add(_GROUPS.get(tag, "paragraph"), text)
+    for is_row, group in groupby(_pieces(tree.body), key=lambda piece: piece[0] == "tr"):
+        if is_row:
+            builder.add("table", "\n".join(" ".join(text.split()) for _, text in group))
+            continue
+        for tag, text in group:
+            if tag in _HEADINGS:
+                builder.heading(_HEADINGS[tag], text)
+            else:
+                builder.add(_GROUPS.get(tag, "paragraph"), text)
     return builder.finish()
 
 
@@ -149,22 +161,57 @@ main nav ol p pre section summary table td th tr ul
 _BREAKING = frozenset(_BLOCKS.split())
 
 
+_CELLS = frozenset({"td", "th"})
+
+
 def _pieces(body: LexborNode) -> Iterator[tuple[str, str]]:
-    """Runs of text between block elements, each with the innermost block it stands in."""
+    """Runs of text between the edges of block elements, each with the innermost block it stands in."""
     run: list[str] = []
-    tag = "p"
-    for node in body.traverse(include_text=True):
+    open_ = ["p"]
+    for node, enters in _edges(body):
         if node.tag == "-text":
-            run.append(node.text_content or "")
+            if enters:
+                run.append(node.text_content or "")
+        elif node.tag in _CELLS:
+            if enters and "".join(run).strip():
+                run.append(CELL)
         elif node.tag in _BREAKING:
-            if run and "".join(run).strip():
-                yield tag, "".join(run)
-            run, tag = [], node.tag or "p"
-    if "".join(run).strip():
-        yield tag, "".join(run)
+            if "".join(run).strip(" \n\t|"):
+                yield open_[-1], "".join(run)
+            run = []
+            if enters:
+                open_.append(node.tag or "p")
+            elif len(open_) > 1:
+                open_.pop()
+    if "".join(run).strip(" \n\t|"):
+        yield open_[-1], "".join(run)
+
+
+def _edges(body: LexborNode) -> Iterator[tuple[LexborNode, bool]]:
+    """Every node below in order, entered and left; without recursion, since pages nest thousands deep."""
+    node, depth = body.first_child, 0
+    while node is not None:
+        yield node, True
+        below = node.first_child if node.tag != "-text" else None
+        if below is not None:
+            node, depth = below, depth + 1
+            continue
+        yield node, False
+        while node is not None and node.next is None:
+            if depth == 0:
+                return
+            node, depth = node.parent, depth - 1
+            if node is not None:
+                yield node, False
+        node = node.next if node is not None else None
 
 
 def _title(tree: LexborHTMLParser) -> str:
+    """The one first heading of the page or of its main part, as in other formats; else what stands in the tab."""
+    for selector in ("main h1, article h1", "h1"):
+        headings = [" ".join(node.text().split()) for node in tree.css(selector)]
+        if len(headings) == 1 and headings[0]:
+            return headings[0]
     node = tree.css_first("title")
     return node.text().strip() if node is not None else ""
 

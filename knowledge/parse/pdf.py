@@ -14,6 +14,9 @@ TINY_POINTS = 1.5
 INVISIBLE_MODE = 3
 PICTURE_SHARE = 0.5
 _ENDS = re.compile(r"[.!?:;\u3002\uff01\uff1f]['\")\]]?$")
+MAX_HEADING_SHARE = 0.6
+MAX_HEADING_WORDS = 10
+_NO_HEADING = re.compile(r"[.!:;,|\t\u3002\uff01]$|[|\t@]|\s{3}")
 _ITEM = re.compile(r"^\s*(?:[\u2022\u2023\u25aa\u25cf\u25cb\u00b7*\u2013-]|\d{1,3}[.)])\s+")
 LOCKED = "This PDF is protected by a password. Remove the password and upload it again."
 DAMAGED = "This PDF is damaged and cannot be read."
@@ -150,24 +153,47 @@ def _title(value: object) -> str:
 
 
 def _add_page(builder: Builder, text: str, page: int) -> None:
-    for paragraph in paragraphs(text):
-        builder.add("list" if _ITEM.match(paragraph) else "paragraph", paragraph, page)
+    for is_heading, paragraph in paragraphs(text):
+        if is_heading:
+            builder.heading(2, paragraph, page)
+        else:
+            builder.add("list" if _ITEM.match(paragraph) else "paragraph", paragraph, page)
 
 
-def paragraphs(text: str) -> Iterator[str]:
-    """Lines of a page joined to paragraphs: one ends at a blank line, or at a short line that ends a sentence."""
+def paragraphs(text: str) -> Iterator[tuple[bool, str]]:
+    """Lines of a page joined to paragraphs: one ends at a blank line, or at a short line that ends a sentence.
+
+    True comes with a line that stands alone above its text, as headings do.
+    """
     # pdfium marks a hyphen at the end of a line as U+FFFE or U+0002.
     lines = re.sub(r"[\ufffe\x02]\r?\n?|-\r?\n(?=[a-z])", "", text).replace("\r\n", "\n").split("\n")
     longest = max(map(len, lines), default=0)
     taken: list[str] = []
-    for line in lines:
-        if taken and (not line.strip() or _ITEM.match(line)):
-            yield " ".join(taken)
+    for at, line in enumerate(lines):
+        starts = not line.strip() or _ITEM.match(line)
+        is_heading = (not taken or bool(_ENDS.search(taken[-1]))) and _is_heading(lines, at, longest)
+        if taken and (starts or is_heading):
+            yield False, " ".join(taken)
             taken = []
+        if is_heading:
+            yield True, line.strip()
+            continue
         if line.strip():
             taken.append(line.strip())
         if taken and len(line) < longest * 0.8 and _ENDS.search(line.strip()):
-            yield " ".join(taken)
+            yield False, " ".join(taken)
             taken = []
     if taken:
-        yield " ".join(taken)
+        yield False, " ".join(taken)
+
+
+def _is_heading(lines: list[str], at: int, longest: int) -> bool:
+    """A short line that is no sentence, above a longer one that begins anew."""
+    text = lines[at].strip()
+    below = next((line.strip() for line in lines[at + 1 : at + 3] if line.strip()), "")
+    if not text[:1].isalnum() or text[:1].islower() or not below or below[:1].islower() or _ITEM.match(text):
+        return False
+    letters = sum(map(str.isalpha, text))
+    is_short = len(text) <= MAX_HEADING_SHARE * longest and len(text.split()) <= MAX_HEADING_WORDS
+    is_title = is_short and letters >= 0.7 * len(text.replace(" ", "")) and not _NO_HEADING.search(text)
+    return is_title and (len(below) > 1.5 * len(text) or bool(_ENDS.search(below)) or not lines[at + 1].strip())

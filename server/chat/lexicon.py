@@ -14,27 +14,28 @@ def _words(text: str) -> frozenset[str]:
 STOPWORDS: Final[Mapping[str, frozenset[str]]] = {
     "en": _words(
         "the is are a an to of and how do does what when where which who my can i you for it your this that with not have"
-        " in on me we was why would be at or if will am"
+        " in on me we was why would be at or if will am no yes s t wrong right good there here about does did has had get"
     ),
     "de": _words(
         "der die das ist sind und wie ich nicht mein meine meinen kann ein eine einen für mit zu was wo wann warum bitte sie"
-        " es auf von im den dem bin habe noch auch wird"
+        " es auf von im den dem bin habe noch auch wird kostet kosten viel gibt welche welcher welches wer kann können können man"
+        " haben eine einer oder aber hier nein ja falsch"
     ),
     "es": _words(
         "el la los las que cómo como es mi puedo una un para por qué con no de en del dónde cuándo cuánto está tengo quiero"
-        " me se su hay"
+        " me se su hay funciona cuesta"
     ),
     "fr": _words(
         "le la les est et comment je mon ma puis une un pour que dans vous de des du où quand quel quelle pas ne avec sur"
-        " suis ce mes combien"
+        " suis ce mes combien coûte"
     ),
     "it": _words(
         "il lo la gli che è come mio mia posso una un per con sono di del della dove quando quanto non ho mi si nel sul"
-        " perché cosa i le"
+        " perché cosa i le costa"
     ),
     "pt": _words(
         "o a os as que é como meu minha posso uma um para com não você de do da onde quando quanto estou tenho quero em no"
-        " na por eu"
+        " na por eu custa"
     ),
 }
 """The commonest short words: enough to tell six languages apart in one line of chat."""

@@ -15,6 +15,8 @@ from server.llm.messages import Message
 from server.storage.records import MessageRecord
 
 FOLLOW_UP_WORDS: Final = 6
+ALONE_SCORE: Final = 0.58
+"""From here what a follow-up finds by itself is its answer."""
 _FOLLOW_UP: Final = re.compile(lexicon.FOLLOW_UP, re.IGNORECASE)
 
 
@@ -41,13 +43,17 @@ class Searchable(Protocol):
     async def search(self, scope: Any, question: str, *, epoch: int, limit: int = ...) -> Results: ...
 
 
-def search_text(text: str, intent: Intent, history: Sequence[MessageRecord]) -> str:
-    """What to search for: a short follow-up, or a bare yes, is read together with the visitor's message before it."""
+def search_texts(text: str, intent: Intent, history: Sequence[MessageRecord]) -> tuple[str, ...]:
+    """What to search for, the likeliest last: the message itself, and for a short follow-up also the one before it."""
     leans = intent == "confirm" or (len(text.split()) <= FOLLOW_UP_WORDS and _FOLLOW_UP.search(text) is not None)
-    if not leans:
-        return text
-    before = next((message.text for message in reversed(history) if message.role == "user"), "")
-    return f"{before[:400]} {text}".strip()
+    before = next((message.text for message in reversed(history) if message.role == "user"), "") if leans else ""
+    return (text, f"{before[:400]} {text}".strip()) if before else (text,)
+
+
+def better(alone: Results, together: Results) -> Results:
+    """A follow-up that is answered by itself needs no help; else it is read with the message before it."""
+    best = max((found.score for found in alone.found), default=0.0)
+    return alone if best >= ALONE_SCORE or not together.found else together
 
 
 def as_read(message: MessageRecord, masker: Masker) -> Message:

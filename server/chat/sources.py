@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Protocol
 
 from server.ids import ConversationId
@@ -103,11 +103,13 @@ def best_quote(text: str, question: str) -> str:
 class Markers:
     """Finds [n] in streamed text: drops a number without a passage, keeps back what may become a marker.
 
-    `[1, 2]` becomes `[1][2]`; brackets within code are code.
+    `[1, 2]` becomes `[1][2]`; brackets within code are code. The numbers that are shown count from 1 in the order of
+    their first appearance, in the text as in the sources: a lone source is never number 3.
     """
 
     def __init__(self, sources: Sequence[Citable]) -> None:
         self._sources = {source.n: source for source in sources}
+        self._shown: dict[int, int] = {}
         self._held = ""
         self._ticks = 0
         self._inline = False
@@ -159,9 +161,12 @@ class Markers:
             return sign
         numbers = [int(number) for number in (match.group(1) or match.group(2)).split(",")]
         known = [n for n in dict.fromkeys(numbers) if n in self._sources]
-        fresh += [self._sources[n] for n in known if self._sources[n] not in (*self.cited, *fresh)]
+        for n in known:
+            if n not in self._shown:
+                self._shown[n] = len(self._shown) + 1
+                fresh.append(replace(self._sources[n], n=self._shown[n]))
         blank = sign[0] if known and sign[0] in " \u00a0" else ""
-        return blank + "".join(f"[{n}]" for n in known)
+        return blank + "".join(f"[{self._shown[n]}]" for n in known)
 
     def _tick(self) -> None:
         """One backtick opens and closes code in a line, three a block, two nothing."""

@@ -1,4 +1,4 @@
-"""What the visitor may want to ask next: two or three short questions to tap."""
+"""What the visitor may want to ask next: at most three short questions to tap."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from server.bot import BotConfig
-from server.chat.insight import Intent, Reading
+from server.chat.insight import Intent, Reading, language_of
 from server.chat.sources import Citable
+from server.llm.extract import terms
 
 MAX_SUGGESTIONS: Final = 3
 MAX_CHARS: Final = 60
+SAME_WORDS: Final = 0.75
+"""Two questions that share this much of their words are one."""
 SILENT: Final[frozenset[Intent]] = frozenset({"farewell"})
 """Who says good-bye is not kept talking."""
+LOST: Final[frozenset[Intent]] = frozenset({"greeting", "question", "explanation"})
+"""Who asked in vain, or says hello again, gets the starters once more; they are not repeated at every turn."""
 
 ABOUT: Final[Mapping[str, str]] = {
     "en": "Tell me about “{topic}”",
@@ -26,20 +31,44 @@ ABOUT: Final[Mapping[str, str]] = {
 
 
 def suggest(
-    bot: BotConfig, reading: Reading, question: str, offered: Sequence[Citable], cited: Iterable[Citable]
+    bot: BotConfig, reading: Reading, asked: Sequence[str], offered: Sequence[Citable], cited: Iterable[Citable]
 ) -> tuple[str, ...]:
-    """At most three: topics of passages found but not used, then the bot's own starters."""
+    """At most three: after an answer, what else was found; at the start and after a vain question, the bot's starters.
+
+    `asked` holds the visitor's messages, the newest first: what he asked already is not offered again.
+    """
     if reading.intent in SILENT:
         return ()
-    used = {_topic(source).casefold() for source in cited}
-    topics = [_topic(source) for source in offered if _topic(source).casefold() not in used] if used else []
-    template = ABOUT.get(reading.language, "{topic}")
-    asked = question.casefold()
-    fresh = [topic for topic in topics if topic and topic.casefold().rstrip("?") not in asked]
-    texts = [topic if topic.endswith("?") else template.format(topic=topic) for topic in fresh]
-    texts += [starter for starter in bot.starters if starter.casefold().strip(" ?") not in asked]
-    fitting = [text for text in dict.fromkeys(texts) if len(text) <= MAX_CHARS]
-    return tuple(fitting[:MAX_SUGGESTIONS])
+    used = {source.chunk_id for source in cited}
+    texts = _topics(reading, [source for source in offered if source.chunk_id not in used]) if used else []
+    if not used and (len(asked) <= 1 or reading.intent in LOST):
+        texts = _starters(bot, reading)
+    known = [frozenset(terms(text)) for text in asked]
+    fresh: list[str] = []
+    for text in texts:
+        words = frozenset(terms(text))
+        if len(text) <= MAX_CHARS and not any(_is_same(words, other) for other in known):
+            fresh.append(text)
+            known.append(words)
+    return tuple(fresh[:MAX_SUGGESTIONS])
+
+
+def _topics(reading: Reading, unused: Sequence[Citable]) -> list[str]:
+    """Headings that are questions as they stand; only when there is none, other topics put as a question."""
+    topics = list(dict.fromkeys(filter(None, map(_topic, unused))))
+    questions = [topic for topic in topics if topic.endswith(("?", "\uff1f"))]
+    return questions or [ABOUT.get(reading.language, "{topic}").format(topic=topic) for topic in topics]
+
+
+def _starters(bot: BotConfig, reading: Reading) -> list[str]:
+    """The starters in the visitor's language, if there are any; else all: the site has no others."""
+    first = bot.languages[0] if bot.languages else None
+    own = [starter for starter in bot.starters if language_of(starter, first) == reading.language]
+    return own or list(bot.starters)
+
+
+def _is_same(one: frozenset[str], other: frozenset[str]) -> bool:
+    return one == other or (bool(one and other) and len(one & other) / len(one | other) >= SAME_WORDS)
 
 
 def _topic(source: Citable) -> str:

@@ -21,7 +21,7 @@ from server.chat.cache import AnswerCache, Asked, CachedAnswer, replay
 from server.chat.history import history_of
 from server.chat.insight import Insight, Reading
 from server.chat.record import Recorder
-from server.chat.search import BotScope, Searchable, as_read, search_text
+from server.chat.search import BotScope, Results, Searchable, as_read, better, search_texts
 from server.chat.suggestions import suggest
 from server.errors import ParlourError
 from server.guardrails import injection
@@ -179,13 +179,16 @@ class Turns:
         """Step 5: the passages; polite phrases need none."""
         if reading.intent in NO_SEARCH:
             return
-        question = search_text(request.text, reading.intent, context.history)
+        texts = search_texts(request.text, reading.intent, context.history)
         with self._parts.telemetry.processing_duration.labels("search").time():
-            results = await self._parts.library.search(
-                BotScope(request.tenant.id, request.bot.id), question, epoch=context.epoch, limit=PASSAGES
-            )
-        context.found, context.degraded = results.found, results.degraded is not None
-        context.offered = sources.citables(results.found, question)
+            results = [await self._look_up(request, text, context.epoch) for text in texts]
+        found = better(*results) if len(results) > 1 else results[0]
+        context.found, context.degraded = found.found, found.degraded is not None
+        context.offered = sources.citables(found.found, texts[-1])
+
+    async def _look_up(self, request: TurnRequest, text: str, epoch: int) -> Results:
+        scope = BotScope(request.tenant.id, request.bot.id)
+        return await self._parts.library.search(scope, text, epoch=epoch, limit=PASSAGES)
 
     def _ask(self, request: TurnRequest, answer: Answer, context: _Context) -> AsyncGenerator[Delta, None]:
         """Steps 6 and 7: the prompt, and the stream of whichever model answers it."""
@@ -218,7 +221,13 @@ class Turns:
             answer.suggestions = kept.suggestions
             return
         config = request.bot.config
-        answer.suggestions = suggest(config, answer.reading, request.text, context.offered, answer.cited)
+        answer.suggestions = suggest(
+            config,
+            answer.reading,
+            [request.text, *(message.text for message in context.history if message.role == "user")],
+            context.offered,
+            answer.cited,
+        )
         if context.asked is not None and not context.degraded and not context.masker.found:
             answer.keep_as = context.asked
 

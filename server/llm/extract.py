@@ -33,11 +33,15 @@ UNKNOWN_SHARE_SURE: Final = 0.15
 """The same when retrieval is sure of the best passage: then the word is said there in other words."""
 UNSURE_SCORE: Final = 0.52
 SURE_SCORE: Final = 0.70
+LIKELY_SCORE: Final = 0.60
+"""From here the opening under a heading that says all that is asked is believed."""
 CERTAIN_SCORE: Final = 0.76
 """From here the meaning alone is enough, whatever the words."""
 SURE_BONUS: Final = 0.5
 """For the opening of the passage that retrieval is sure of, when its heading shares a word with the question."""
 HEADING_SHARE: Final = 0.55
+KNOWN_SHARE: Final = 0.6
+"""How many of the asked words a passage must hold, unless the meaning alone is enough."""
 OPENING_FLOOR: Final = 0.5
 """The share that the first sentence under a heading must cover when only the heading and title carry the words."""
 LONE_FLOOR: Final = 0.6
@@ -48,6 +52,8 @@ DEFINING_BONUS: Final = 0.3
 RELATED_SHARE: Final = 0.7
 SAME: Final = 0.6
 SHORT_CHARS: Final = 60
+CERTAIN_CHARS: Final = 420
+"""How much of the passage that certainly answers is told from its opening on."""
 
 _TOKEN = re.compile(r"[^\W_]+(?:[_.@'\u2019-]+[^\W_]+)*")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
@@ -66,6 +72,14 @@ _NUMERIC = re.compile(
 )
 
 
+_REASON = re.compile(r"\W*(?:why|how come|warum|wieso|weshalb|por qu[eé]|pourquoi|perch[eé]|waarom)\b", re.IGNORECASE)
+_HOW_TO = re.compile(
+    r"\bhow (?:do|can|to|could|should|would|shall)(?: (?:i|we|you|one))? (?:also )?([a-z]+)\b", re.IGNORECASE
+)
+VAGUE_VERBS: Final = frozenset(
+    {"use", "run", "get", "make", "set", "put", "do", "have", "turn", "go", "see", "find", "add", "be", "start", "let"}
+)
+"""Verbs that say too little to be asked of a passage."""
 _DEFINITION = re.compile(
     r"\s*(?:what|who)(?:'s| is| are)\b|\s*(?:was|wer) (?:ist|sind)\b|\s*¿?(?:qu[eé]|qui[eé]n) (?:es|son)\b|"
     r"\s*qu['\u2019]est-ce|\s*(?:che )?cos['\u2019 ]?[aè]|\s*o que (?:é|são)\b",
@@ -91,6 +105,9 @@ class Sentence:
     own: frozenset[str]
     around: frozenset[str]
     head: frozenset[str] = frozenset()
+    nearby: frozenset[str] = frozenset()
+    is_reason: bool = False
+    is_likely: bool = False
     is_sure: bool = False
     is_certain: bool = False
     fit: float = 0.0
@@ -137,11 +154,13 @@ def _candidates(passages: Sequence[Passage], laid_out: Sequence[Sequence[Block]]
     found: list[Sentence] = []
     for at, (passage, parts) in enumerate(zip(passages, laid_out, strict=True)):
         title = terms(f"{passage.title} {passage.place}")
+        nearby = frozenset([*title, *terms(" ".join(one for block in parts for one in block.sentences))])
         for block_at, block in enumerate(parts):
             if block.kind == "code":
                 continue
             around = frozenset([*title, *terms(block.heading), *terms(block.lead)])
-            head = frozenset(terms(block.heading or passage.place.rsplit(" > ", 1)[-1]))
+            heading = block.heading or passage.place.rsplit(" > ", 1)[-1]
+            head = frozenset(terms(heading))
             for i, text in enumerate(block.sentences):
                 if text.endswith(":") and i + 1 == len(block.sentences):
                     around |= _led_into(parts, block_at)
@@ -156,6 +175,9 @@ def _candidates(passages: Sequence[Passage], laid_out: Sequence[Sequence[Block]]
                         frozenset(terms(text)),
                         around,
                         head,
+                        nearby,
+                        is_reason=_REASON.match(heading) is not None,
+                        is_likely=at == 0 and passage.score >= LIKELY_SCORE,
                         is_sure=at == 0 and passage.score >= SURE_SCORE,
                         is_certain=at == 0 and passage.score >= CERTAIN_SCORE,
                     )
@@ -186,11 +208,15 @@ def _ranked(
     if not whole:
         return []
     numeric, steps = bool(_NUMERIC.search(question)), bool(QUESTION_HOW.search(question))
-    defining = bool(_DEFINITION.match(question))
+    deed = _deed(question)
+    defining, reason = bool(_DEFINITION.match(question)), bool(_REASON.match(question))
     scored = []
     for candidate in candidates:
-        sentence = replace(candidate, fit=_fit(weights, whole, candidate.head), covers=_covers(asked, candidate.own))
+        fit = _fit(weights, whole, candidate.head) if candidate.is_reason == reason else 0.0
+        sentence = replace(candidate, fit=fit, covers=_covers(asked, candidate.own))
         if _is_dangling(sentence):
+            continue
+        if deed and not sentence.is_certain and not _match(deed, sentence.own | sentence.around):
             continue
         own = sum(weight * _match(term, sentence.own) for term, weight in weights.items()) / whole
         both = sum(weight * _nearness(term, sentence) for term, weight in weights.items()) / whole
@@ -202,9 +228,17 @@ def _ranked(
     return sorted(scored, key=lambda sentence: (-sentence.score, sentence.passage, sentence.block, sentence.at))
 
 
+def _deed(question: str) -> str:
+    """What somebody wants to do, stemmed: how to delete is no answer to how to export. Empty for vague verbs."""
+    found = _HOW_TO.search(question)
+    verb = found.group(1).lower() if found else ""
+    return stem(verb) if verb and verb not in VAGUE_VERBS and verb not in STOPWORDS else ""
+
+
 def _is_dangling(sentence: Sentence) -> bool:
     """A question answers nothing, and a yes or no belongs to the heading it answers."""
-    return sentence.text.endswith("?") or (not sentence.fit and _VERDICT.match(sentence.text) is not None)
+    answers_heading = sentence.fit or (sentence.is_certain and _is_opening(sentence))
+    return sentence.text.endswith("?") or (not answers_heading and _VERDICT.match(sentence.text) is not None)
 
 
 def _nearness(term: str, sentence: Sentence) -> float:
@@ -215,7 +249,11 @@ def _is_answer(sentence: Sentence, asked: Sequence[str], own: float, both: float
     """Whether enough of the question is there, in the sentence's own words or as the opening under its heading."""
     if _is_sure_opening(sentence, asked):
         return True
-    if _is_opening(sentence) and both >= OPENING_FLOOR and (sentence.fit or own >= OWN_FLOOR):
+    if sentence.is_likely and _is_opening(sentence) and sentence.fit and _is_known(sentence, asked):
+        return True
+    speaks_of_it = sentence.fit or own >= OWN_FLOOR
+    tells_more = _is_known(sentence, asked) or not sentence.covers <= sentence.head
+    if _is_opening(sentence) and both >= OPENING_FLOOR and speaks_of_it and tells_more:
         return True
     if len(asked) > 1 and len(sentence.covers) < 2:
         return both >= LONE_FLOOR and own >= OPENING_FLOOR
@@ -272,8 +310,14 @@ def _is_opening(sentence: Sentence) -> bool:
 
 def _is_sure_opening(sentence: Sentence, asked: Sequence[str]) -> bool:
     """The first sentence of the passage that fits best by meaning, under a heading that speaks of the same thing."""
-    speaks_of_it = sentence.is_certain or any(_match(term, sentence.head) for term in asked)
-    return sentence.is_sure and _is_opening(sentence) and speaks_of_it
+    if not sentence.is_sure or not _is_opening(sentence):
+        return False
+    return sentence.is_certain or (any(_match(term, sentence.head) for term in asked) and _is_known(sentence, asked))
+
+
+def _is_known(sentence: Sentence, asked: Sequence[str]) -> bool:
+    """Whether most of what is asked is said in the passage or above it."""
+    return sum(1 for term in asked if _match(term, sentence.nearby)) >= KNOWN_SHARE * len(asked)
 
 
 def _bonus(sentence: Sentence, numeric: bool, steps: bool) -> float:
@@ -323,7 +367,7 @@ def _laid_out(lead: str, block: Block, n: int) -> str | None:
 
 def _chosen(ranked: Sequence[Sentence], laid_out: Sequence[Sequence[Block]]) -> list[Sentence]:
     best = ranked[0]
-    chosen = [*_antecedent(best, laid_out), best, *_continuation(best, laid_out)]
+    chosen = [*_antecedent(best, laid_out), best, *_continuation(best, laid_out)][: MAX_SENTENCES + 1]
     for sentence in ranked[1:]:
         if sentence.kind == "table" != best.kind:
             continue  # a table beside prose repeats it
@@ -338,16 +382,21 @@ def _chosen(ranked: Sequence[Sentence], laid_out: Sequence[Sequence[Block]]) -> 
 
 
 def _antecedent(sentence: Sentence, laid_out: Sequence[Sequence[Block]]) -> list[Sentence]:
-    """The sentence before one that begins with `it` or `this`, without which it says nothing."""
-    if sentence.at == 0 or sentence.kind != "text" or not _ANAPHORA.match(sentence.text):
+    """The sentence before one that begins with `it` or `this`, and the short verdict that a certain answer opens with."""
+    if sentence.at == 0 or sentence.kind != "text":
         return []
     text = laid_out[sentence.passage][sentence.block].sentences[sentence.at - 1]
+    is_verdict = sentence.is_certain and sentence.at == 1 and sentence.block == 0 and len(text) <= SHORT_CHARS
+    if not _ANAPHORA.match(sentence.text) and not is_verdict:
+        return []
     return [replace(sentence, text=text, at=sentence.at - 1, own=frozenset(terms(text)))]
 
 
 def _continuation(sentence: Sentence, laid_out: Sequence[Sequence[Block]]) -> list[Sentence]:
     """Under a heading that is the question, the sentence that goes on with `it` belongs to the answer."""
     block = laid_out[sentence.passage][sentence.block]
+    if sentence.is_certain and _is_opening(sentence):
+        return _paragraph(sentence, block)
     if not sentence.fit or sentence.kind != "text" or sentence.at + 1 >= len(block.sentences):
         return []
     text = block.sentences[sentence.at + 1]
@@ -356,6 +405,18 @@ def _continuation(sentence: Sentence, laid_out: Sequence[Sequence[Block]]) -> li
     if not _ANAPHORA.match(text) and len(sentence.text) > SHORT_CHARS:
         return []
     return [replace(sentence, text=text, at=sentence.at + 1, own=frozenset(terms(text)))]
+
+
+def _paragraph(opening: Sentence, block: Block) -> list[Sentence]:
+    """What follows the opening of the passage that certainly answers, as far as it is short."""
+    following: list[Sentence] = []
+    room = CERTAIN_CHARS - len(opening.text)
+    for at, text in enumerate(block.sentences[1:MAX_SENTENCES], 1):
+        room -= len(text)
+        if room < 0 or text.endswith((":", "?")):
+            break
+        following.append(replace(opening, text=text, at=at, own=frozenset(terms(text))))
+    return following
 
 
 def _follows_any(sentence: Sentence, chosen: Iterable[Sentence]) -> bool:

@@ -18,6 +18,7 @@ class Phrases:
     nothing_found: str
     confirm: str
     complaint: str
+    human: str
 
 
 PHRASES: Final[Mapping[str, Phrases]] = {
@@ -29,6 +30,7 @@ PHRASES: Final[Mapping[str, Phrases]] = {
         "I'm sorry, I found nothing about that in the documents I have. Could you put the question another way?",
         "All right! What else would you like to know?",
         "I'm sorry about the trouble. I found nothing about it in the documents I have. Could you tell me more?",
+        "I'm {bot}, an AI assistant and not a human. I answer from this site's documents.",
     ),
     "de": Phrases(
         "Hallo! Ich bin {bot}. Was möchten Sie wissen?",
@@ -39,6 +41,7 @@ PHRASES: Final[Mapping[str, Phrases]] = {
         "Leider habe ich dazu in meinen Dokumenten nichts gefunden. Können Sie die Frage anders stellen?",
         "In Ordnung! Was möchten Sie noch wissen?",
         "Das tut mir leid. Dazu habe ich in meinen Dokumenten nichts gefunden. Können Sie mir mehr dazu sagen?",
+        "Ich bin {bot}, ein KI-Assistent und kein Mensch. Ich antworte aus den Dokumenten dieser Seite.",
     ),
     "es": Phrases(
         "¡Hola! Soy {bot}. ¿Qué te gustaría saber?",
@@ -49,6 +52,7 @@ PHRASES: Final[Mapping[str, Phrases]] = {
         "Lo siento, no he encontrado nada sobre eso en mis documentos. ¿Puedes hacer la pregunta de otra manera?",
         "¡De acuerdo! ¿Qué más te gustaría saber?",
         "Siento las molestias. No he encontrado nada sobre eso en mis documentos. ¿Puedes contarme más?",
+        "Soy {bot}, un asistente de IA y no una persona. Respondo a partir de los documentos de este sitio.",
     ),
     "fr": Phrases(
         "Bonjour ! Je suis {bot}. Que souhaitez-vous savoir ?",
@@ -59,6 +63,7 @@ PHRASES: Final[Mapping[str, Phrases]] = {
         "Désolé, je n'ai rien trouvé à ce sujet dans mes documents. Pouvez-vous poser la question autrement ?",
         "Très bien ! Que souhaitez-vous savoir d'autre ?",
         "Je suis désolé pour ce désagrément. Je n'ai rien trouvé à ce sujet dans mes documents. Pouvez-vous préciser ?",
+        "Je suis {bot}, un assistant IA et non un humain. Je réponds à partir des documents de ce site.",
     ),
     "it": Phrases(
         "Ciao! Sono {bot}. Che cosa vorresti sapere?",
@@ -69,6 +74,7 @@ PHRASES: Final[Mapping[str, Phrases]] = {
         "Mi dispiace, non ho trovato nulla su questo nei miei documenti. Puoi fare la domanda in un altro modo?",
         "Va bene! Che cos'altro vorresti sapere?",
         "Mi dispiace per il disagio. Non ho trovato nulla su questo nei miei documenti. Puoi dirmi di più?",
+        "Sono {bot}, un assistente IA e non una persona. Rispondo con i documenti di questo sito.",
     ),
     "pt": Phrases(
         "Olá! Sou {bot}. O que gostaria de saber?",
@@ -79,6 +85,7 @@ PHRASES: Final[Mapping[str, Phrases]] = {
         "Desculpe, não encontrei nada sobre isso nos meus documentos. Pode fazer a pergunta de outra forma?",
         "Tudo bem! O que mais gostaria de saber?",
         "Lamento o incómodo. Não encontrei nada sobre isso nos meus documentos. Pode dizer-me mais?",
+        "Sou {bot}, um assistente de IA e não uma pessoa. Respondo a partir dos documentos deste site.",
     ),
     "nl": Phrases(
         "Hallo! Ik ben {bot}. Wat wilt u weten?",
@@ -89,6 +96,7 @@ PHRASES: Final[Mapping[str, Phrases]] = {
         "Helaas heb ik daarover niets gevonden in mijn documenten. Kunt u de vraag anders stellen?",
         "Goed! Wat wilt u nog meer weten?",
         "Vervelend voor u. Ik heb daarover niets gevonden in mijn documenten. Kunt u er meer over vertellen?",
+        "Ik ben {bot}, een AI-assistent en geen mens. Ik antwoord uit de documenten van deze site.",
     ),
 }
 

@@ -11,7 +11,10 @@ Kind: TypeAlias = Literal["text", "list", "code", "table"]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A paragraph, list, table or piece of code, the heading above it and, for a list, the sentence leading into it."""
+    """A paragraph, list, table or piece of code, and the heading above it.
+
+    The lead is the sentence that leads into a list, or the names of a table's columns.
+    """
 
     kind: Kind
     sentences: tuple[str, ...]
@@ -127,6 +130,7 @@ class _Reader:
         self._ordered = False
         self._fence = ""
         self._columns: list[str] = []
+        self._read_columns: list[str] = []
 
     def line(self, line: str) -> None:
         fence = _FENCE.match(line)
@@ -210,7 +214,7 @@ class _Reader:
             kind = "code"  # our own parser leaves the fences out
         found = self._read(kind, lines)
         if found:
-            lead = self._lead() if kind == "list" else ""
+            lead = self._lead() if kind == "list" else " ".join(self._read_columns) if kind == "table" else ""
             self._blocks.append(Block(kind, tuple(found), self._heading, lead, kind == "list" and self._ordered))
 
     def _read(self, kind: Kind, lines: list[str]) -> list[str]:
@@ -223,6 +227,7 @@ class _Reader:
             columns, self._columns = self._columns, []
             if not columns and len(lines) > 1:
                 columns, lines = _cells(lines[0]), lines[1:]  # our own parser leaves the rule under the head out
+            self._read_columns = columns
             return [row for line in lines if (row := _row_text(_cells(line), columns))]
         found = sentences(plain(" ".join(line.strip() for line in lines)))
         return [one for at, one in enumerate(found) if _is_whole(one, first=at == 0)]

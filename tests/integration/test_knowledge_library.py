@@ -79,7 +79,7 @@ async def test_without_any_part_the_database_answers(room: Knowing, tmp_path: Pa
 async def test_a_lost_index_is_served_by_words_and_built_anew(
     room: Knowing, db: Database, valkey: Valkey, tmp_path: Path
 ) -> None:
-    shutil.copytree(tmp_path / "vectors", tmp_path / "kept")
+    shutil.copytree(tmp_path / "vectors", tmp_path / "kept", ignore=shutil.ignore_patterns("tmp-*"))
     empty = tmp_path / "empty"
     with running_engine(empty) as socket:
         async with (

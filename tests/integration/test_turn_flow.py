@@ -14,7 +14,7 @@ from server.bot import BotConfig
 from server.chat.answer import TurnRequest
 from server.chat.cache import AnswerCache
 from server.chat.insight import Insight
-from server.chat.search import search_text
+from server.chat.search import search_texts
 from server.chat.turn import TurnParts, Turns
 from server.ids import ConversationId, MessageId, TenantId, new_id, new_stream_id
 from server.limits.budgets import Budgets
@@ -325,10 +325,13 @@ async def test_a_follow_up_is_searched_with_the_question_before() -> None:
         )  # fmt: skip
 
     history = (said("How long is the warranty?"),)
-    assert search_text("And in Germany?", "question", history) == "How long is the warranty? And in Germany?"
-    assert search_text("yes", "confirm", history) == "How long is the warranty? yes"
-    assert search_text("Refund policy", "other", history) == "Refund policy"
-    assert search_text("And in Germany?", "question", ()) == "And in Germany?"
+    assert search_texts("And in Germany?", "question", history) == (
+        "And in Germany?",
+        "How long is the warranty? And in Germany?",
+    )
+    assert search_texts("yes", "confirm", history) == ("yes", "How long is the warranty? yes")
+    assert search_texts("Refund policy", "other", history) == ("Refund policy",)
+    assert search_texts("And in Germany?", "question", ()) == ("And in Germany?",)
 
 
 async def test_a_stop_keeps_the_text_and_closes_the_provider(modelled: House, upstream: Upstream) -> None:

@@ -20,6 +20,19 @@ WORD_S: Final = 0.015
 
 _WORD = re.compile(r"\s*\S+\s*?(?=\s|$)|\s+$")
 
+_BEING = (
+    r"human(?: being)?|person|real|robot|bot|chatbot|machine|ai|alive|mensch|roboter|maschine|ki|echt|humano|humana|persona"
+    r"|una? ia|real|humain|humaine|personne|machine|umano|umana|robô|pessoa|mens|machine"
+)
+IS_HUMAN: Final = re.compile(
+    r"\W*(?:(?:so|hey|wait|but|and)\W+)?(?:are you|am i (?:talking|speaking|chatting) (?:to|with)|is (?:this|nova|it)|bist du|"
+    r"sind sie|spreche ich mit|eres|es usted|es[- ]tu|êtes[- ]vous|vous êtes|tu es|sei|lei è|você é|és|ben je|bent u)\W+"
+    r"(?:(?:a|an|the|really|actually|just|real|live|ein|eine|einem|einer|echter|un|una|une|um|uma|een|or|oder|o|ou)\W+)*"
+    rf"(?:{_BEING})(?:\W+(?:or|oder|o|ou|a|an|ein|eine|un|una|une|um|uma|real|{_BEING}))*\W*",
+    re.IGNORECASE,
+)
+"""Whether the visitor asks who is speaking; the whole message, so that no question about people or machines is caught."""
+
 BY_INTENT: Final[Mapping[str, Callable[[Phrases], str]]] = {
     "farewell": lambda said: said.farewell,
     "thanks": lambda said: said.thanks,
@@ -54,6 +67,8 @@ def compose(grounding: Grounding) -> str:
         return grounding.greeting.strip() or said.greeting.format(bot=bot)
     if grounding.intent in BY_INTENT:
         return BY_INTENT[grounding.intent](said)
+    if IS_HUMAN.fullmatch(grounding.question):
+        return said.human.format(bot=bot)
     if not has_content(grounding.question) and grounding.intent not in WITHOUT_ANSWER:
         return said.about.format(bot=bot)
     found = short_answer(grounding.question, grounding.passages)

@@ -194,3 +194,11 @@ def test_odd_texts_are_read_quickly(text: str) -> None:
     assert reading.intent in INTENTS
     assert -1 <= reading.score <= 1
     assert time.process_time() - begun < 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [("no that's wrong", "en"), ("no", "en"), ("Was kostet Parlour?", "de"), ("no funciona", "es"), ("Parlour", "en")],
+)
+def test_one_word_that_languages_share_decides_nothing(text: str, language: str) -> None:
+    assert language_of(text, "en") == language

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from knowledge.chunk import MAX_TOKENS, Chunker
+from knowledge.chunk import MAX_TOKENS, Chunker, is_asking, is_entry
 from knowledge.embed import tokenizer_file
 from knowledge.parse.blocks import Builder, Parsed
 from knowledge.parse.text import parse_markdown
@@ -72,3 +72,25 @@ def _one_paragraph(text: str) -> Parsed:
     builder = Builder()
     builder.add("paragraph", text)
     return builder.finish()
+
+
+def test_a_question_above_a_section_is_an_entry_to_it(chunker: Chunker) -> None:
+    page = b"# Shop\n\n## Returns\n\n### Can I return it?\n\nWithin thirty days.\n\n### Price\n\nNine euros."
+    entry, answer, price = chunker.cut(parse_markdown(page), "Shop")
+    assert (entry.text, entry.heading, entry.place) == ("Can I return it?", "", answer.place)
+    assert is_entry(entry.heading, entry.place, entry.text)
+    assert (entry.ordinal + 1, answer.text, price.text) == (answer.ordinal, "Within thirty days.", "Nine euros.")
+    assert not any(is_entry(one.heading, one.place, one.text) for one in (answer, price))
+    assert entry.embedded == "Can I return it?"
+    changed = chunker.cut(parse_markdown(page.replace(b"thirty", b"forty")), "Shop")
+    assert changed[0].sha256 == entry.sha256
+    assert changed[1].sha256 != answer.sha256
+
+
+@pytest.mark.parametrize(
+    ("heading", "asks"),
+    [("Is it free?", True), ("My document stays queued", True), ("Price", False), ("Terms of use", False), ("", False)],
+)
+def test_which_headings_ask(heading: str, asks: bool) -> None:
+    assert is_asking((heading,) if heading else ()) is asks
+    assert not is_asking(("word " * 40 + "?",))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from knowledge.rank import Candidate, Judged, choose, fuse, judge, strength
+from knowledge.rank import Candidate, Judged, choose, entered, fuse, judge, strength, through_entries
 from knowledge.records import StoredChunk
 from knowledge.store.contract import Hit, Legs
 
@@ -77,3 +79,17 @@ def test_the_far_behind_are_left_out() -> None:
     weak = Judged(Candidate("b", 0.1, 0.46), weak.chunk, 0.0, weak.words)
     assert strength(weak) < strength(strong)
     assert [found.chunk_id for found in choose([weak, strong], terms=2, dense=True, limit=5)] == ["a"]
+
+
+def test_an_entry_lends_its_nearness_to_the_passage_after_it_and_is_never_shown() -> None:
+    passage = replace(_chunk("answer", "T > Is it free?"), ordinal=4)
+    entry = replace(_chunk("entry"), heading="", text="Is it free?", place="FAQ > Is it free?", ordinal=3)
+    near = Judged(Candidate("entry", 2.0, 0.9), entry, 1.0, frozenset({1}))
+    own = Judged(Candidate("answer", 1.0, 0.3), passage, 0.5, frozenset({1, 2}))
+    (lent,) = through_entries([near, own])
+    assert lent.candidate == Candidate("answer", 2.0, 0.9)
+    assert [found.chunk_id for found in choose([near, own], terms=2, dense=True, limit=5)] == ["answer"]
+    assert choose([near], terms=2, dense=True, limit=5) == []
+    assert entered([entry, passage]) == {("d", 4)}
+    far = replace(near, candidate=Candidate("entry", 2.0, 0.4))
+    assert through_entries([far, own]) == [own]

@@ -296,3 +296,34 @@ def test_plain(text: str, expected: str) -> None:
 )
 def test_stems_agree(one: str, other: str) -> None:
     assert stem(one) == stem(other)
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("are you a human?", "en"),
+        ("Am I talking to a bot?", "en"),
+        ("Bist du ein Mensch?", "de"),
+        ("¿Eres humano?", "es"),
+    ],
+)
+def test_who_asks_for_a_human_learns_that_this_is_none(text: str, language: str) -> None:
+    assert answer(text, language) == PHRASES[language].human.format(bot="Parly")
+
+
+def test_what_is_to_be_done_must_be_what_the_passage_does() -> None:
+    passages = (Passage(1, "Data", "How do I delete a conversation?", "Send a request to remove it.", 0.72),)
+    assert answer("How do I export a conversation?", passages=passages) == PHRASES["en"].nothing_found
+    assert answer("How do I delete a conversation?", passages=passages) == "Send a request to remove it. [1]"
+
+
+def test_the_verdict_that_a_certain_answer_opens_with_is_told() -> None:
+    text = "Not in this version. A visitor cannot talk to a human in the chat."
+    passages = (Passage(1, "Questions", "Can a human take over?", text, 0.84),)
+    assert answer("can I talk to a human", passages=passages).startswith("Not in this version. [1] A visitor")
+
+
+def test_the_names_of_columns_count_for_their_rows() -> None:
+    table = "Lamp | Price | Colour\nLuna | 49 euros | white\nSol | 79 euros | gold"
+    passages = (Passage(1, "Shop", "Price", table, 0.6),)
+    assert answer("How much is the Luna lamp?", passages=passages) == "Luna: Price 49 euros, Colour white [1]"
