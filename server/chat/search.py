@@ -45,7 +45,9 @@ class Searchable(Protocol):
 
 def search_texts(text: str, intent: Intent, history: Sequence[MessageRecord]) -> tuple[str, ...]:
     """What to search for, the likeliest last: the message itself, and for a short follow-up also the one before it."""
-    leans = intent == "confirm" or (len(text.split()) <= FOLLOW_UP_WORDS and _FOLLOW_UP.search(text) is not None)
+    is_short = len(text.split()) <= FOLLOW_UP_WORDS and _FOLLOW_UP.search(text) is not None
+    # Anger at an answer is no question about it: sentences found for both would sound like mockery.
+    leans = intent == "confirm" or (is_short and intent != "complaint")
     before = next((message.text for message in reversed(history) if message.role == "user"), "") if leans else ""
     return (text, f"{before[:400]} {text}".strip()) if before else (text,)
 

@@ -331,6 +331,7 @@ async def test_a_follow_up_is_searched_with_the_question_before() -> None:
     )
     assert search_texts("yes", "confirm", history) == ("yes", "How long is the warranty? yes")
     assert search_texts("Refund policy", "other", history) == ("Refund policy",)
+    assert search_texts("This is terrible!", "complaint", history) == ("This is terrible!",)
     assert search_texts("And in Germany?", "question", ()) == ("And in Germany?",)
 
 

@@ -123,6 +123,7 @@ function stickToBottom({ state, shown, box }: TranscriptProps, away: { value: bo
   let stuck = true;
   let pending = 0;
   let own = 0;
+  let top = 0;
   const follow = () => {
     pending = 0;
     if (!stuck) {
@@ -137,7 +138,11 @@ function stickToBottom({ state, shown, box }: TranscriptProps, away: { value: bo
   const element = box.current;
   const scrolled = () => {
     if (!element) return;
-    stuck = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_BOTTOM_PX;
+    const near = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_BOTTOM_PX;
+    // Only a reader moves up: below a new message our own last scroll is far from the bottom too.
+    if (near) stuck = true;
+    else if (element.scrollTop < top) stuck = false;
+    top = element.scrollTop;
     if (stuck) away.value = false;
   };
   const sized = new ResizeObserver(() => stuck && soon());
