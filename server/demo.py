@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import secrets
@@ -83,17 +84,23 @@ async def _index_handbook(services: Services, access: DemoAccess) -> None:
     """Upload the pages that are new or changed; the worker does the rest."""
     present = {row.name: row for row in await _documents(services, access)}
     for page in sorted(HANDBOOK.glob("*.md")):
-        stored = await services.files.put(access.tenant_id, _bytes(page), max_bytes=services.settings.max_upload_bytes)
+        body = await asyncio.to_thread(page.read_bytes)
         known = present.get(page.name)
-        if known is None or known.sha256 != stored.sha256:
-            document = await documents.create_document(
-                services.db, access.tenant_id, access.bot_id, name=page.name, media_type="text/markdown", stored=stored
-            )
-            await services.queue.enqueue_ingest(access.tenant_id, document)
+        # Compared before it is stored: a start with nothing new writes nothing.
+        if known is None or known.sha256 != hashlib.sha256(body).hexdigest():
+            await _upload(services, access, page.name, body)
 
 
-async def _bytes(page: Path) -> AsyncIterator[bytes]:
-    yield await asyncio.to_thread(page.read_bytes)
+async def _upload(services: Services, access: DemoAccess, name: str, body: bytes) -> None:
+    stored = await services.files.put(access.tenant_id, _whole(body), max_bytes=services.settings.max_upload_bytes)
+    document = await documents.create_document(
+        services.db, access.tenant_id, access.bot_id, name=name, media_type="text/markdown", stored=stored
+    )
+    await services.queue.enqueue_ingest(access.tenant_id, document)
+
+
+async def _whole(body: bytes) -> AsyncIterator[bytes]:
+    yield body
 
 
 async def _documents(services: Services, access: DemoAccess) -> tuple[DocumentRecord, ...]:

@@ -65,7 +65,7 @@ async def run_server(
     """Serve HTTP; beside it start the worker and tell the addresses once everything is ready."""
     app = create_app(services, demo_bot=access.bot_id if access else None)
     server = make_server(app, settings, lambda: services.hub)
-    background = asyncio.create_task(_beside(settings, services, family, access, ready_file, server))
+    background = asyncio.create_task(_beside(settings, services, family, access, ready_file))
     # The server raises the signal that ended it once more when it is done; the parts must still be closed after it.
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, _already_heard)
@@ -87,7 +87,6 @@ async def _beside(
     family: Family,
     access: DemoAccess | None,
     ready_file: Path | None,
-    server: object,
 ) -> None:
     try:
         if family.is_owner and settings.worker:

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Annotated, Any
 
 from fastapi import Header, Query, Request, Response
-from fastapi.exceptions import HTTPException
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
@@ -60,22 +59,16 @@ class StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route that reads its JSON strictly and keeps the reader's own error."""
+    """A route that reads its JSON strictly."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         inner = super().get_route_handler()
 
         async def handler(request: Request) -> Response:
-            kind = request.headers.get("content-type", "")
-            reading = request if kind.startswith("multipart/") else StrictRequest(request.scope, request.receive)
+            reading = StrictRequest(request.scope, request.receive)
             if self.body_field is not None:
-                StrictRequest(request.scope, request.receive).check_media_type()
-            try:
-                return await inner(reading)
-            except HTTPException as failure:
-                if isinstance(failure.__cause__, errors.ParlourError):
-                    raise failure.__cause__ from None
-                raise
+                reading.check_media_type()
+            return await inner(reading)
 
         return handler
 

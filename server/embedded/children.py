@@ -53,7 +53,6 @@ class Children:
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._specs: dict[str, Child] = {}
-        self._up: dict[str, asyncio.Event] = {}
         self.states: dict[str, str] = {}
         self._stopping = False
 
@@ -61,16 +60,11 @@ class Children:
         """Start a child and, if it says so, wait until it is ready; raises ChildFailed."""
         end_orphan(self._pid_file(child))
         self._specs[child.name] = child
-        self._up[child.name] = asyncio.Event()
         self.states[child.name] = "starting"
         first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._keepers[child.name] = asyncio.create_task(self._keep(child, first), name=f"keep {child.name}")
         if child.wait_ready:
             await first
-
-    async def wait_up(self, name: str) -> None:
-        """Wait until a child is ready."""
-        await self._up[name].wait()
 
     def pid(self, name: str) -> int | None:
         """The process id of a child that runs."""
@@ -99,7 +93,6 @@ class Children:
                     first.set_exception(failure)
                     return
             self.states[child.name] = "down"
-            self._up[child.name].clear()
             backoff = 0.2 if time.monotonic() - born > SETTLED_S else min(backoff * 2, LONGEST_BACKOFF_S)
             await asyncio.sleep(backoff)
             self.states[child.name] = "starting"
@@ -109,7 +102,6 @@ class Children:
         process = await self._spawn(child)
         await self._until_ready(child, process)
         self.states[child.name] = "up"
-        self._up[child.name].set()
         _log.debug("child is up", extra={"part": child.name, "pid": process.pid})
         if not first.done():
             first.set_result(None)

@@ -57,7 +57,7 @@ async def measure(short: bool = True) -> dict[str, float]:
         gateway = Gateway(open_targets({"OPENAI_BASE_URL": base_url}), transport)
         ways: dict[str, Callable[[], Awaitable[Seen]]] = {
             "gateway": lambda: _through(gateway),
-            "direct": lambda: _direct(client, base_url),
+            "direct": lambda: direct(client, base_url),
         }
         for way in ways.values():
             await way()
@@ -112,7 +112,7 @@ async def _through(gateway: Gateway) -> Seen:
     return Seen(first, tokens)
 
 
-async def _direct(client: httpx.AsyncClient, base_url: str) -> Seen:
+async def direct(client: httpx.AsyncClient, base_url: str) -> Seen:
     started, first, tokens = time.perf_counter(), 0.0, 0
     async with client.stream("POST", f"{base_url}/chat/completions", json=BODY) as response:
         async for line in response.aiter_lines():

@@ -37,19 +37,11 @@ from server.storage.records import BotRecord, TenantRecord
 from server.storage.secrets import Secrets
 from server.storage.valkey import open_valkey
 from server.telemetry import Telemetry
+from tests.load.bench_gateway import Seen, direct
 
 TOKENS: Final = 128
 TOGETHER: Final = 8
-BODY: Final = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}
 PASSAGE: Final = "You can ask for a refund within 30 days of delivery. Open your orders and press Refund. " * 8
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One answer as its reader saw it."""
-
-    ttft_s: float
-    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +134,7 @@ async def _asked(shop: Shop) -> Awaitable[Seen]:
 
 
 async def _posted(client: httpx.AsyncClient, base_url: str) -> Awaitable[Seen]:
-    return _direct(client, base_url)
+    return direct(client, base_url)
 
 
 async def _through(shop: Shop, request: TurnRequest) -> Seen:
@@ -167,16 +159,6 @@ async def _request(shop: Shop) -> TurnRequest:
         tenant=shop.tenant, bot=shop.bot, conversation=conversation.id, visitor=visitor.id, stream=new_stream_id(),
         message=MessageId(new_id("message")), reply_to=message.id, text=text,
     )  # fmt: skip
-
-
-async def _direct(client: httpx.AsyncClient, base_url: str) -> Seen:
-    started, first, tokens = time.perf_counter(), 0.0, 0
-    async with client.stream("POST", f"{base_url}/chat/completions", json=BODY) as response:
-        async for line in response.aiter_lines():
-            if '"content"' in line:
-                first = first or time.perf_counter() - started
-                tokens += 1
-    return Seen(first, tokens)
 
 
 @asynccontextmanager
